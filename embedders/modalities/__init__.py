@@ -1,0 +1,1 @@
+"""One file, one modality: how its raw inputs become media."""
