@@ -20,21 +20,25 @@ Importing this package loads neither torch nor any model library; using an embed
     vectors = clip.embed(["two red bells", "a quiet engine"])    # (2, 512) float32
 """
 
-from embedders.base import BaseEmbedder, EmbedderSpec
-from embedders.errors import (
-    BadInput,
-    ContractError,
-    EmbedError,
-    RefusedError,
-    SetupError,
-    Status,
-    StorageError,
-    TooManyFailures,
-    UsageError,
-)
-from embedders.modality import Decoded, Limits, Modality, Waveform
-from embedders.registry import create, entries, find, modalities, modality, register
-from embedders.runtime import Runtime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embedders.base import BaseEmbedder, EmbedderSpec
+    from embedders.errors import (
+        BadInput,
+        ContractError,
+        EmbedError,
+        RefusedError,
+        SetupError,
+        Status,
+        StorageError,
+        TooManyFailures,
+        UsageError,
+    )
+    from embedders.modality import Decoded, Limits, Modality, Waveform
+    from embedders.registry import create, entries, find, register
+    from embedders.runtime import Runtime
 
 __all__ = [
     "BadInput",
@@ -56,7 +60,21 @@ __all__ = [
     "create",
     "entries",
     "find",
-    "modalities",
-    "modality",
     "register",
 ]
+
+_HOMES = {
+    "embedders.base": ("BaseEmbedder", "EmbedderSpec"),
+    "embedders.modality": ("Decoded", "Limits", "Modality", "Waveform"),
+    "embedders.registry": ("create", "entries", "find", "register"),
+    "embedders.runtime": ("Runtime",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use: reading a vector set and ``embed --help`` need none of them."""
+    home = next((home for home, names in _HOMES.items() if name in names), "embedders.errors")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(home), name)
+    return found

@@ -12,7 +12,7 @@ import inspect
 import json
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -201,20 +201,24 @@ class BaseEmbedder(ABC):
         decoder = modality(self.spec.modality)
         bounds = limits or Limits()
 
-        def samples() -> Iterator[tuple[Any, int]]:
-            for raw in inputs:
-                sample = self.prepare(decoder.decode(raw, bounds).media)
-                yield sample, self.cost(sample)
-
         runtime = Runtime.of(device=device, precision=precision)
-        pieces: list[Vectors] = []
-        for pool in batching.pools(samples(), self.batch_cost, batch_size):
-            rows = np.empty((len(pool), self.spec.dim), np.float32)
-            for batch in batching.cut([cost for _, cost in pool], self.batch_cost, batch_size):
-                found = self.forward(runtime)(self.collate([pool[i][0] for i in batch]))
-                rows[batch] = check_rows(found, len(batch), self.spec)
-            pieces.append(rows)
-        vectors = np.concatenate(pieces) if pieces else np.empty((0, self.spec.dim), np.float32)
+        pool: batching.Pool[tuple[int, Any]] = batching.Pool(self.batch_cost, batch_size)
+        rows: dict[int, Vectors] = {}
+
+        def empty_pool() -> None:
+            for batch in pool.batches():
+                found = self.forward(runtime)(self.collate([sample for _, sample in batch]))
+                checked = check_rows(found, len(batch), self.spec)
+                rows.update(zip((position for position, _ in batch), checked, strict=True))
+
+        for position, raw in enumerate(inputs):
+            sample = self.prepare(decoder.decode(raw, bounds).media)
+            if pool.add((position, sample), self.cost(sample)):
+                empty_pool()
+        empty_pool()
+        vectors = (
+            np.stack([rows[i] for i in range(len(rows))]) if rows else np.empty((0, self.spec.dim), np.float32)
+        )
         for position, failure in row_failures(vectors, self.spec).items():
             raise BadInput(failure.status, failure.code, f"input {position}: {failure}")
         return vectors

@@ -6,15 +6,15 @@ sort over everything would hold everything in memory, so it happens within a *po
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 POOL_BATCHES = 8
 """A pool holds about this many batches: enough that sorting pays, few enough to stay small."""
 
-__all__ = ["POOL_BATCHES", "cut", "pools"]
+__all__ = ["POOL_BATCHES", "Pool", "cut"]
 
 
 def cut(costs: Sequence[int], budget: int, rows: int | None = None) -> list[list[int]]:
@@ -35,15 +35,26 @@ def cut(costs: Sequence[int], budget: int, rows: int | None = None) -> list[list
     return batches
 
 
-def pools(samples: Iterable[tuple[T, int]], budget: int, rows: int | None = None) -> Iterator[list[tuple[T, int]]]:
-    """Consecutive ``(sample, cost)`` pairs in groups worth about :data:`POOL_BATCHES` batches."""
-    pool: list[tuple[T, int]] = []
-    total = 0
-    for sample, cost in samples:
-        pool.append((sample, cost))
-        total += cost
-        if total >= POOL_BATCHES * budget or (rows is not None and len(pool) >= POOL_BATCHES * rows):
-            yield pool
-            pool, total = [], 0
-    if pool:
-        yield pool
+class Pool(Generic[T]):
+    """Consecutive samples waiting to be cut into batches; full when worth about :data:`POOL_BATCHES` of them."""
+
+    def __init__(self, budget: int, rows: int | None = None) -> None:
+        self.budget, self.rows = budget, rows
+        self._samples: list[T] = []
+        self._costs: list[int] = []
+        self._total = 0
+
+    def add(self, sample: T, cost: int) -> bool:
+        """Take one sample; True when the pool is full and wants to be emptied."""
+        self._samples.append(sample)
+        self._costs.append(cost)
+        self._total += cost
+        many = self.rows is not None and len(self._samples) >= POOL_BATCHES * self.rows
+        return many or self._total >= POOL_BATCHES * self.budget
+
+    def batches(self) -> Iterator[list[T]]:
+        """Empty the pool: its samples in batches, dearest first."""
+        samples, costs = self._samples, self._costs
+        self._samples, self._costs, self._total = [], [], 0
+        for batch in cut(costs, self.budget, self.rows):
+            yield [samples[position] for position in batch]

@@ -1,0 +1,1 @@
+"""The command `embed`: parse, call, print. Nothing is decided here that Python users could not do."""

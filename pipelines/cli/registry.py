@@ -1,0 +1,54 @@
+"""``embed list`` and ``embed info``: what is installed, and what one embedder does."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import typer
+
+from embedders.registry import registry
+
+__all__ = ["describe_embedder", "list_embedders"]
+
+
+def list_embedders(*, as_json: bool) -> None:
+    """Print every registered name with its provider; ``*`` marks what a run without choice uses."""
+    used = {name for modality in registry.modalities() for name in modality.defaults}
+    entries = registry.entries().values()
+    if as_json:
+        rows = [
+            {"name": e.name, "class": e.target, "provider": e.provider, "default": e.name in used} for e in entries
+        ]
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        typer.echo(f"{'*' if entry.name in used else ' '} {entry.name:<{width}}  {entry.provider}")
+    typer.echo("\n* used by a run without --embed. 'embed info NAME' says more.", err=True)
+
+
+def describe_embedder(reference: str, *, as_json: bool) -> None:
+    """Print an embedder's facts: docstring, spec, options with their values."""
+    embedder = registry.create(reference)
+    spec = embedder.spec
+    facts = {
+        "modality": spec.modality,
+        "space": spec.space,
+        "dim": spec.dim,
+        "normalized": spec.normalized,
+        "options": dict(embedder.options),
+        "details": dict(spec.details),
+    }
+    if as_json:
+        typer.echo(json.dumps({"name": reference, **facts}, indent=1, ensure_ascii=False))
+        return
+    typer.echo(inspect.getdoc(type(embedder)) or reference)
+    typer.echo("")
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            typer.echo(f"{name}:")
+            for key, entry in value.items():
+                typer.echo(f"  {key}: {json.dumps(entry, ensure_ascii=False)}")
+        else:
+            typer.echo(f"{name}: {value}")

@@ -1,0 +1,179 @@
+"""``embed run``: options from the command line and a TOML file, the run, and what a person sees of it."""
+
+from __future__ import annotations
+
+import json
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from embedders import Limits, UsageError
+from embedders.errors import nearest
+from pipelines.cli.progress import shown
+from pipelines.cli.show import describe, print_set
+from pipelines.pipeline import PART_ROWS, Job, Pipeline
+
+__all__ = ["RunOptions", "run_command"]
+
+
+class RunOptions(BaseModel):
+    """The options of a run, as a TOML file may hold them; paths are relative to the current folder."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    source: str
+    out: str | None = None
+    embed: dict[str, str | list[str]] | None = None
+    weights: str | dict[str, str] | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    part_rows: int = PART_ROWS
+    limit: int | None = None
+    id_column: str | None = None
+    root: str | None = None
+    join: bool = True
+    max: dict[str, int | float] = {}
+    threads: int | None = None
+
+    @classmethod
+    def gather(cls, given: Mapping[str, Any], config: Path | None) -> RunOptions:
+        """What was given on the command line over what the file says; raises UsageError for what fits neither."""
+        values = _read(config) if config is not None else {}
+        for name in values:
+            if name not in cls.model_fields:
+                raise UsageError(f"{str(config)!r} has an unknown key {name!r}", nearest(name, cls.model_fields))
+        values.update({name: value for name, value in given.items() if value is not None})
+        values["embed"] = _choices(values.get("embed"))
+        values["weights"] = _weights(values.get("weights"))
+        values["max"] = _limits(values.get("max", {}))
+        if values.get("out") is not None:
+            values["out"] = str(values["out"])
+        if values.get("source") is None:
+            raise UsageError(
+                "There is no source", "embed run SOURCE -o FOLDER, where SOURCE is a folder or a table"
+            )
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(f"The option {where!r} is {first['input']!r}: {first['msg']}") from error
+
+
+def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
+    """Run, and return the exit code: 0 complete, 3 complete with failed rows."""
+    pipeline = Pipeline(
+        options.embed,
+        weights=options.weights,
+        device=options.device,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        part_rows=options.part_rows,
+        limits=Limits.of(options.max),
+        threads=options.threads,
+    )
+    job = pipeline.plan(
+        options.source, limit=options.limit, join=options.join, id_column=options.id_column, root=options.root
+    )
+    if dry_run:
+        _print_plan(job, as_json)
+        return 0
+    if options.out is None:
+        raise UsageError("There is no folder to write to", "Name a new one: -o FOLDER")
+    _print_header(job)
+    began = time.perf_counter()
+    with shown() as observe:
+        found = job.run(options.out, observe)
+    seconds = time.perf_counter() - began
+    if as_json:
+        typer.echo(json.dumps({**describe(found), "seconds": round(seconds, 3)}, indent=1, ensure_ascii=False))
+    else:
+        print_set(found, err=True, seconds=seconds)
+    failed = found.failures().num_rows
+    return 3 if failed else 0
+
+
+def _print_header(job: Job) -> None:
+    names = ", ".join(column.name for column in job.columns)
+    typer.echo(f"{job.plan.rows:,} records in {len(job.plan.parts):,} parts; columns: {names}", err=True)
+    ignored = job.source.notes()
+    if ignored:
+        typer.echo(f"Passed over: {ignored}", err=True)
+    if any("seed" in column.embedder.weights_identity for column in job.columns):
+        typer.echo("Weights are random: these vectors carry no meaning, they only try the pipeline.", err=True)
+
+
+def _print_plan(job: Job, as_json: bool) -> None:
+    specs = {column.name: column.embedder.spec for column in job.columns}
+    if as_json:
+        columns = [
+            {"name": c.name, "field": c.field, "embedder": c.reference, "dim": s.dim, "space": s.space}
+            for c, s in zip(job.columns, specs.values(), strict=True)
+        ]
+        plan = {"rows": job.plan.rows, "parts": len(job.plan.parts), "vector_bytes": job.vector_bytes}
+        typer.echo(json.dumps({**plan, "source": job.source.describe(), "columns": columns}, indent=1))
+        return
+    typer.echo(f"{job.plan.rows:,} records in {len(job.plan.parts):,} parts of {job.plan.part_rows:,}")
+    for column in job.columns:
+        spec = specs[column.name]
+        typer.echo(f"  {column.name}: field {column.field!r} by {column.reference}, {spec.dim} dimensions")
+        typer.echo(f"    space {spec.space}")
+    typer.echo(f"About {job.vector_bytes / 1e6:,.1f} MB of vectors. Nothing was loaded or written.")
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no file {str(config)!r}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{str(config)!r} cannot be read: {error}") from error
+
+
+def _choices(values: Any) -> Any:
+    """``["photo=image.clip", ...]`` from the command line, or a TOML table, as field to references."""
+    if not isinstance(values, list):
+        return values
+    chosen: dict[str, list[str]] = {}
+    for value in values:
+        field, equals, reference = value.partition("=")
+        if not equals or not field or not reference:
+            raise UsageError(f"--embed {value!r} names no field", "Write FIELD=NAME: --embed photo=image.clip")
+        chosen.setdefault(field, []).append(reference)
+    return chosen
+
+
+def _weights(values: Any) -> Any:
+    """``["random:0"]`` is for every embedder, ``["image.clip=file.safetensors"]`` for one."""
+    if not isinstance(values, list):
+        return values
+    named: dict[str, str] = {}
+    for value in values:
+        name, equals, weights = value.partition("=")
+        if not equals:
+            if len(values) > 1:
+                raise UsageError(
+                    f"--weights {value!r} is for every embedder and stands alone", "Write NAME=WEIGHTS"
+                )
+            return value
+        named[name] = weights
+    return named
+
+
+def _limits(values: Any) -> Any:
+    if not isinstance(values, list):
+        return values
+    found: dict[str, float] = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        try:
+            found[name] = float(number.replace("_", ""))
+        except ValueError as error:
+            raise UsageError(f"--max {value!r} is no limit", "Write LIMIT=NUMBER: --max seconds=600") from error
+    return found

@@ -1,0 +1,109 @@
+"""One record's fields, from raw inputs to samples: read, checksum, decode once, prepare per embedder.
+
+Runs in threads, away from the forward. Whatever is wrong with an input ends here as a BadInput for its cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from embedders import BadInput, ContractError, EmbedError, Limits, Modality, Status
+from embedders.modality import PROGRAMMING_ERRORS, read_file
+from embedders.registry import registry
+from pipelines.embedding.columns import Column
+from pipelines.records import Record
+
+__all__ = ["Opened", "OpenedCell", "open_record"]
+
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class OpenedCell:
+    """One cell before its forward: a sample with its cost, or the reason why there is none."""
+
+    sample: Any = None
+    cost: int = 0
+    flags: tuple[str, ...] = ()
+    problem: BadInput | None = None
+
+
+@dataclass
+class Opened:
+    """One record, opened: what is stored of its fields, and a cell per column."""
+
+    stored: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    """Per field: the text, or the path as given; and the SHA-256 of what was read."""
+    cells: dict[str, OpenedCell] = field(default_factory=dict)
+
+
+def open_record(record: Record, columns: Sequence[Column], root: Path | None, limits: Limits) -> Opened:
+    """Read, decode and prepare all fields of a record that have columns. Raises ContractError at most."""
+    opened = Opened()
+    for name in dict.fromkeys(column.field for column in columns):
+        mine = [column for column in columns if column.field == name]
+        raw = record.fields.get(name)
+        modality = registry.modality(mine[0].modality)
+        checksum, flags = None, ()
+        try:
+            if record.problem is not None:
+                raise record.problem
+            if raw is None:
+                raise BadInput(Status.ABSENT, "", "")
+            content = _content(raw, modality, root, limits)
+            checksum = _sha256(content)
+            decoded = modality.decode(content, limits)
+            flags = decoded.flags
+        except BadInput as problem:
+            cells = {column.name: OpenedCell(problem=problem) for column in mine}
+        else:
+            cells = {column.name: _prepare(column, decoded.media, flags) for column in mine}
+        opened.stored[name] = (_stored(raw), checksum)
+        opened.cells.update(cells)
+    return opened
+
+
+def _prepare(column: Column, media: Any, flags: tuple[str, ...]) -> OpenedCell:
+    embedder = column.embedder
+    try:
+        sample = embedder.prepare(media)
+        return OpenedCell(sample, embedder.cost(sample), (*flags, *embedder.flags(sample)))
+    except BadInput as problem:
+        return OpenedCell(flags=flags, problem=problem)
+    except EmbedError:
+        raise
+    except PROGRAMMING_ERRORS as error:
+        raise ContractError(f"{column.reference} failed in prepare: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        problem = BadInput(Status.MODEL_ERROR, "PREPARE", f"{type(error).__name__}: {error}")
+        return OpenedCell(flags=flags, problem=problem)
+
+
+def _content(raw: Any, modality: Modality, root: Path | None, limits: Limits) -> Any:
+    """Bytes for whatever lies in a file; everything else as it was given."""
+    if isinstance(raw, Path) or (isinstance(raw, str) and not modality.inline):
+        if not str(raw).strip():
+            raise BadInput(Status.EMPTY, "NO_PATH", "the path is empty")
+        return read_file(Path(raw) if root is None else root / raw, limits, root)
+    return raw
+
+
+def _sha256(content: Any) -> str | None:
+    if isinstance(content, str):
+        content = content.encode("utf-8", "surrogatepass")
+    if isinstance(content, bytes | bytearray | memoryview):
+        return hashlib.sha256(content).hexdigest()
+    return None
+
+
+def _stored(raw: Any) -> str | None:
+    """Text as given and paths as given, in valid UTF-8; None for what cannot be shown in a cell."""
+    if isinstance(raw, Path):
+        return os.fsencode(raw).decode("utf-8", "backslashreplace")
+    return _LONE_SURROGATES.sub("\ufffd", raw) if isinstance(raw, str) else None

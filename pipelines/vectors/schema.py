@@ -1,0 +1,179 @@
+"""The columns of a part: what a row of a vector set holds, and how each of them is stored.
+
+Per record: ``id``; per field ``<field>`` (the text, or the path as given) and ``<field>_sha256`` (of the bytes
+that were embedded); per column the vectors under its name, then ``_status``, ``_error`` and ``_flags``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embedders.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FORMAT", "Cells", "ColumnInfo", "Schema", "check_names", "list_vectors", "vectors_of"]
+
+FORMAT = 1
+"""Version of the folder's layout; readers refuse a later one."""
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """The facts of one vector column that its readers need and its writers must not change."""
+
+    name: str
+    field: str
+    embedder: str
+    modality: str
+    space: str
+    dim: int
+    dtype: str
+    normalized: bool
+    fingerprint: Mapping[str, Any]
+
+    @property
+    def meaningless(self) -> bool:
+        """True where the weights are random: such vectors show that a pipeline works and nothing else."""
+        return "seed" in self.fingerprint.get("weights", {})
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ColumnInfo:
+        """The inverse of :meth:`to_json`."""
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+@dataclass
+class Cells:
+    """One column's cells for a part's rows: NaN stands where the status is not ``ok``."""
+
+    vectors: npt.NDArray[np.float32]
+    status: list[str]
+    error: list[str | None]
+    flags: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Fields and columns of a vector set; raises UsageError if two of them need the same name."""
+
+    fields: tuple[str, ...]
+    columns: tuple[ColumnInfo, ...]
+
+    def __post_init__(self) -> None:
+        check_names(self.fields, [column.name for column in self.columns])
+
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema of a part."""
+        import pyarrow as pa
+
+        fields = [pa.field("id", pa.string(), nullable=False)]
+        for field in self.fields:
+            fields += [pa.field(field, pa.string()), pa.field(f"{field}_sha256", pa.string())]
+        for column in self.columns:
+            kind = pa.float16() if column.dtype == "float16" else pa.float32()
+            fields += [
+                pa.field(column.name, pa.list_(kind, column.dim), nullable=False),
+                pa.field(f"{column.name}_status", pa.string(), nullable=False),
+                pa.field(f"{column.name}_error", pa.string()),
+                pa.field(f"{column.name}_flags", pa.list_(pa.string()), nullable=False),
+            ]
+        return pa.schema(fields)
+
+    def table(
+        self,
+        ids: Sequence[str],
+        fields: Mapping[str, tuple[Sequence[str | None], Sequence[str | None]]],
+        cells: Mapping[str, Cells],
+    ) -> pa.Table:
+        """A part's rows: ``fields`` gives (stored value, SHA-256) per field, ``cells`` the columns by name."""
+        import pyarrow as pa
+
+        arrays: list[Any] = [pa.array(ids, pa.string())]
+        for name in self.fields:
+            arrays += [pa.array(values, pa.string()) for values in fields[name]]
+        for column in self.columns:
+            found = cells[column.name]
+            arrays += [
+                list_vectors(found.vectors.astype(column.dtype)),
+                pa.array(found.status, pa.string()),
+                pa.array(found.error, pa.string()),
+                pa.array(found.flags, pa.list_(pa.string())),
+            ]
+        table = pa.Table.from_arrays(arrays, schema=self.arrow())
+        table.validate(full=True)
+        return table
+
+    def parquet_options(self) -> dict[str, Any]:
+        """How parts are written.
+
+        Vectors carry neither dictionary nor statistics nor compression, which cost several times the write for
+        nothing on floating-point noise; everything carries page checksums, without which a flipped bit of an
+        uncompressed page would be read back as data.
+        """
+        vectors = [column.name for column in self.columns]
+        plain = ["id", *(f"{field}{end}" for field in self.fields for end in ("", "_sha256"))]
+        statuses = [f"{name}_status" for name in vectors]
+        plain += statuses + [f"{name}_error" for name in vectors]
+        flags = [f"{name}_flags.list.element" for name in vectors]
+        compression = dict.fromkeys([*plain, *flags], "zstd")
+        compression.update({f"{name}.list.element": "none" for name in vectors})
+        return {
+            "use_dictionary": statuses + flags,
+            "write_statistics": plain,
+            "compression": compression,
+            "write_page_checksum": True,
+        }
+
+
+def check_names(fields: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise UsageError where two fields or columns would be stored under one name, or under an unusable one."""
+    names = [("id", "the record's id")]
+    for field in fields:
+        names += [(f"{field}{end}", f"the field {field!r}") for end in ("", "_sha256")]
+    for column in columns:
+        names += [(f"{column}{end}", f"the column {column!r}") for end in ("", "_status", "_error", "_flags")]
+    taken: dict[str, str] = {}
+    for name, owner in names:
+        if not name or "." in name:  # a dot would read as a path into a nested Parquet column
+            raise UsageError(f"{name!r} cannot name {owner}", "Use a name without dots")
+        if name in taken:
+            raise UsageError(
+                f"{owner} and {taken[name]} would both be stored as {name!r}",
+                "Rename the field, or give the column a variant of its own: --embed 'FIELD=NAME(as=VARIANT)'",
+            )
+        taken[name] = owner
+
+
+def list_vectors(vectors: npt.NDArray[Any]) -> pa.FixedSizeListArray:
+    """``(n, dim)`` as an Arrow array of fixed-size lists, without a copy."""
+    import pyarrow as pa
+
+    flat = np.ascontiguousarray(vectors).reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), vectors.shape[1])
+
+
+def vectors_of(array: Any) -> npt.NDArray[Any]:
+    """An Arrow array or chunk of fixed-size lists as ``(n, dim)``; raises RefusedError if it holds nulls.
+
+    Arrow's own ways out are traps: ``flatten()`` drops null rows and ``values`` ignores a slice's offset, and
+    both misalign rows without an error.
+    """
+    dim = array.type.list_size
+    if array.null_count:
+        raise RefusedError(f"A vector column holds {array.null_count} nulls", "A cell without vector must be NaN")
+    flat = array.flatten()
+    if flat.null_count or len(flat) != len(array) * dim:
+        raise RefusedError("A vector column holds nulls inside of its vectors")
+    values: npt.NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(len(array), dim)
+    return values

@@ -1,0 +1,218 @@
+"""Reading a vector set back: ids, vectors, statuses, and the whole as a table for any tool.
+
+::
+
+    vs = VectorSet.open("vectors")
+    vs.ids                        # (n,) str
+    vs["image_clip"].vectors      # (n, 512) float32, memory-mapped; NaN where not ok
+    vs["image_clip"].ok           # (n,) bool
+    vs.failures()                 # a table: id, column, status, error
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embedders.errors import RefusedError, Status, UsageError, nearest
+from pipelines.vectors import cache
+from pipelines.vectors.commit import columns_of
+from pipelines.vectors.schema import FORMAT, ColumnInfo, vectors_of
+from pipelines.vectors.storage import Storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+__all__ = ["VectorColumn", "VectorSet"]
+
+
+@dataclass(frozen=True)
+class _Part:
+    file: str
+    start: int
+    rows: int
+    bytes: int
+
+
+class VectorSet:
+    """A finished vector set on disk, opened for reading; needs neither torch nor an embedder."""
+
+    def __init__(self, storage: Storage, manifest: Mapping[str, Any]) -> None:
+        self.storage = storage
+        self.manifest = manifest
+        self.fields: tuple[str, ...] = tuple(manifest["fields"])
+        self.columns = {info.name: VectorColumn(self, info) for info in columns_of(manifest)}
+        self._parts = [_Part(p["file"], p["start"], p["rows"], p["bytes"]) for p in manifest["parts"]]
+
+    @classmethod
+    def open(cls, path: str | Path) -> VectorSet:
+        """Open a finished set.
+
+        Raises UsageError if there is none, RefusedError if it is unfinished, damaged or of a later format.
+        """
+        storage = Storage(Path(path))
+        if not storage.exists("manifest.json"):
+            if storage.exists("run.json"):
+                found = len(storage.names("commits"))
+                raise RefusedError(
+                    f"The run in {str(path)!r} did not finish; {found} parts of it are committed",
+                    "Remove the folder and run again",
+                )
+            raise UsageError(f"There is no vector set in {str(path)!r}", "embed run SOURCE -o FOLDER makes one")
+        manifest = storage.read_json("manifest.json")
+        if not isinstance(manifest, dict) or "parts" not in manifest or "format" not in manifest:
+            raise RefusedError(f"{str(storage.path('manifest.json'))!r} is no manifest of a vector set")
+        if manifest["format"] > FORMAT:
+            raise RefusedError(
+                f"{str(path)!r} has format {manifest['format']}; this version reads up to {FORMAT}",
+                "Upgrade multimodal-embedders",
+            )
+        found = cls(storage, manifest)
+        found._check_parts()
+        return found
+
+    def __len__(self) -> int:
+        return int(self.manifest["rows"])
+
+    def __getitem__(self, name: str) -> VectorColumn:
+        if name not in self.columns:
+            raise UsageError(f"There is no column {name!r}", nearest(name, self.columns))
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __repr__(self) -> str:
+        width = max((len(name) for name in self.columns), default=0)
+        lines = [f"VectorSet({str(self.storage.root)!r}): {len(self):,} records"]
+        for name, column in self.columns.items():
+            counts = ", ".join(f"{n:,} {status}" for status, n in column.statuses.items())
+            lines.append(f"  {name:<{width}}  {column.info.dim:>5} {column.info.dtype}  {column.space}  {counts}")
+        return "\n".join(lines)
+
+    @functools.cached_property
+    def ids(self) -> npt.NDArray[np.str_]:
+        """The records' ids in order, shape ``(n,)``."""
+        return np.array(self._column("id").to_pylist(), dtype=np.str_)
+
+    def failures(self) -> pa.Table:
+        """One row per failed cell: ``id``, ``column``, ``status``, ``error``; absent fields have not failed."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        pieces = []
+        fine = pa.array([s.value for s in Status if not s.failed])
+        for name in self.columns:
+            table = self.to_arrow(["id", f"{name}_status", f"{name}_error"])
+            failed = table.filter(pc.invert(pc.is_in(table.column(1), fine)))
+            label = pa.array([name] * failed.num_rows, pa.string())
+            arrays = [failed.column(0), label, failed.column(1), failed.column(2)]
+            pieces.append(pa.table(arrays, names=["id", "column", "status", "error"]))
+        return pa.concat_tables(pieces)
+
+    def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows as one Arrow table, or only some of its columns, as they are stored."""
+        import pyarrow as pa
+
+        return pa.concat_tables([self._read(part, columns) for part in self._parts])
+
+    def to_pandas(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """The same as a pandas frame; a vector is a numpy array per row."""
+        return self.to_arrow(columns).to_pandas()
+
+    def to_polars(self, columns: list[str] | None = None) -> pl.DataFrame:
+        """The same as a polars frame; a vector column has type ``Array(Float32, dim)``."""
+        import polars as pl
+
+        frame = pl.from_arrow(self.to_arrow(columns))
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def _column(self, name: str) -> Any:
+        return self.to_arrow([name]).column(name)
+
+    def _read(self, part: _Part, columns: list[str] | None) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        path = self.storage.path(part.file)
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read(columns=columns)
+        except (OSError, ValueError) as error:
+            raise RefusedError(f"{str(path)!r} is damaged ({error})", "Run again into another folder") from error
+        if table.num_rows != part.rows:
+            raise RefusedError(f"{str(path)!r} has {table.num_rows} rows; the manifest says {part.rows}")
+        return table
+
+    def _check_parts(self) -> None:
+        start = 0
+        for part in self._parts:
+            if (
+                part.start != start
+                or not self.storage.exists(part.file)
+                or (self.storage.size(part.file) != part.bytes)
+            ):
+                path = str(self.storage.path(part.file))
+                raise RefusedError(f"{path!r} is missing or not what was committed", "Run again elsewhere")
+            start += part.rows
+        if start != len(self):
+            raise RefusedError(f"The manifest counts {len(self)} rows and lists parts with {start}")
+
+
+class VectorColumn:
+    """One column of a vector set: the vectors of one field by one embedder."""
+
+    def __init__(self, owner: VectorSet, info: ColumnInfo) -> None:
+        self._owner = owner
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"VectorColumn({self.info.name!r}, ({len(self._owner)}, {self.info.dim}), {self.space!r})"
+
+    @property
+    def space(self) -> str:
+        """Vectors of two columns may be compared if and only if these are equal."""
+        return self.info.space
+
+    @functools.cached_property
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """Shape ``(n, dim)``, memory-mapped, read-only; NaN where not ok.
+
+        The first access writes the cache file it maps; a set in a read-only folder is read into memory.
+        """
+        owner = self._owner
+        shape = (len(owner), self.info.dim)
+        return cache.mapped(owner.storage, self.info.name, shape, self._stored)
+
+    @functools.cached_property
+    def status(self) -> npt.NDArray[np.str_]:
+        """What became of each cell, shape ``(n,)``."""
+        return np.array(self._owner._column(f"{self.info.name}_status").to_pylist(), dtype=np.str_)
+
+    @property
+    def ok(self) -> npt.NDArray[np.bool_]:
+        """Which rows hold a vector, shape ``(n,)``."""
+        return np.asarray(self.status == Status.OK.value, dtype=np.bool_)
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        """Rows per status, from the manifest."""
+        counts: Mapping[str, int] = self._owner.manifest["statuses"][self.info.name]
+        return counts
+
+    def _stored(self) -> Iterator[npt.NDArray[np.float32]]:
+        for part in self._owner._parts:
+            column = self._owner._read(part, [self.info.name]).column(0)
+            for chunk in column.chunks:
+                yield vectors_of(chunk).astype(np.float32, copy=False)
