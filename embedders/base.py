@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedders import batching
+from embedders.batching import Pool
 from embedders.errors import BadInput, ContractError, Status, UsageError, nearest
 from embedders.modality import Limits
 
@@ -202,7 +202,7 @@ class BaseEmbedder(ABC):
         bounds = limits or Limits()
 
         runtime = Runtime.of(device=device, precision=precision)
-        pool: batching.Pool[tuple[int, Any]] = batching.Pool(self.batch_cost, batch_size)
+        pool: Pool[tuple[int, Any]] = Pool(self.batch_cost, batch_size)
         rows: dict[int, Vectors] = {}
 
         def empty_pool() -> None:

@@ -165,16 +165,18 @@ def read_file(path: Path, limits: Limits, root: Path | None = None) -> bytes:
         raise BadInput(Status.NOT_FOUND, "NO_FILE", f"there is no file {str(path)!r}") from error
     except (OSError, ValueError) as error:
         raise BadInput(Status.UNREADABLE, "OPEN", f"{str(path)!r}: {error}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise BadInput(Status.UNREADABLE, "NOT_A_FILE", f"{str(path)!r} is not a regular file")
-            if found.st_size > limits.bytes:
-                raise _too_large(found.st_size, limits)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise BadInput(Status.UNREADABLE, "NOT_A_FILE", f"{str(path)!r} is not a regular file")
+        if found.st_size > limits.bytes:
+            raise _too_large(found.st_size, limits)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
-        except OSError as error:
-            raise BadInput(Status.UNREADABLE, "READ", f"{str(path)!r}: {error}") from error
+    except OSError as error:
+        raise BadInput(Status.UNREADABLE, "READ", f"{str(path)!r}: {error}") from error
+    finally:
+        os.close(descriptor)
 
 
 def _too_large(size: int, limits: Limits) -> BadInput:

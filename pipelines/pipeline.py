@@ -141,6 +141,7 @@ class Pipeline:
 
         See :meth:`plan` for the source's options and :meth:`Job.run` for what is raised.
         """
+        refuse_foreign(Storage(Path(out)))  # said at once, not after a long look at the source
         return self.plan(source, limit=limit, join=join, id_column=id_column, root=root).run(out, observe)
 
 

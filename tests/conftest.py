@@ -11,5 +11,6 @@ import embedders
 from tests import toy
 
 embedders.register("toy", toy.Toy)
+embedders.register("shelf", toy.Shelf)
 embedders.register("toy.letters", toy.Letters)
 embedders.register("toy.unit", toy.Unit)

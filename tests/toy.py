@@ -40,6 +40,15 @@ class Toy(Modality):
         return Decoded(word.lower(), ("lowered",) if word != word.lower() else ())
 
 
+class Shelf(Toy):
+    """Words that lie in files: a ``str`` is a path."""
+
+    name: ClassVar[str] = "shelf"
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+    inline: ClassVar[bool] = False
+    defaults: ClassVar[tuple[str, ...]] = ()
+
+
 class Letters(BaseEmbedder):
     """Length, number of vowels, place of the first letter in the alphabet."""
 
@@ -105,3 +114,11 @@ class Unit(Letters):
     def _vector(self, word: str) -> list[float]:
         vector = np.array(super()._vector(word))
         return list(vector / np.linalg.norm(vector))
+
+
+class Filed(Letters):
+    """The same, of words on a shelf."""
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        return EmbedderSpec("shelf", "toy:1", 3, False)

@@ -7,14 +7,15 @@ import json
 
 import typer
 
-from embedders.registry import registry
+from embedders.errors import SetupError
+from embedders.registry import MODALITIES, registry
 
 __all__ = ["describe_embedder", "list_embedders"]
 
 
 def list_embedders(*, as_json: bool) -> None:
     """Print every registered name with its provider; ``*`` marks what a run without choice uses."""
-    used = {name for modality in registry.modalities() for name in modality.defaults}
+    used = {name for modality in registry.entries(MODALITIES) for name in _defaults(modality)}
     entries = registry.entries().values()
     if as_json:
         rows = [
@@ -52,3 +53,11 @@ def describe_embedder(reference: str, *, as_json: bool) -> None:
                 typer.echo(f"  {key}: {json.dumps(entry, ensure_ascii=False)}")
         else:
             typer.echo(f"{name}: {value}")
+
+
+def _defaults(modality: str) -> tuple[str, ...]:
+    try:
+        return registry.modality(modality).defaults
+    except SetupError as error:  # one broken package must not hide what the others offer
+        typer.echo(f"embed: {error}", err=True)
+        return ()

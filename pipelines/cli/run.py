@@ -17,6 +17,8 @@ from embedders.errors import nearest
 from pipelines.cli.progress import shown
 from pipelines.cli.show import describe, print_set
 from pipelines.pipeline import PART_ROWS, Job, Pipeline
+from pipelines.vectors import Storage
+from pipelines.vectors.commit import refuse_foreign
 
 __all__ = ["RunOptions", "run_command"]
 
@@ -78,14 +80,16 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
         limits=Limits.of(options.max),
         threads=options.threads,
     )
+    if not dry_run:
+        if options.out is None:
+            raise UsageError("There is no folder to write to", "Name a new one: -o FOLDER")
+        refuse_foreign(Storage(Path(options.out)))  # said at once, not after a long look at the source
     job = pipeline.plan(
         options.source, limit=options.limit, join=options.join, id_column=options.id_column, root=options.root
     )
-    if dry_run:
+    if dry_run or options.out is None:
         _print_plan(job, as_json)
         return 0
-    if options.out is None:
-        raise UsageError("There is no folder to write to", "Name a new one: -o FOLDER")
     _print_header(job)
     began = time.perf_counter()
     with shown() as observe:

@@ -50,7 +50,8 @@ def open_record(record: Record, columns: Sequence[Column], root: Path | None, li
         mine = [column for column in columns if column.field == name]
         raw = record.fields.get(name)
         modality = registry.modality(mine[0].modality)
-        checksum, flags = None, ()
+        checksum: str | None = None
+        flags: tuple[str, ...] = ()
         try:
             if record.problem is not None:
                 raise record.problem
@@ -81,8 +82,8 @@ def _prepare(column: Column, media: Any, flags: tuple[str, ...]) -> OpenedCell:
     except PROGRAMMING_ERRORS as error:
         raise ContractError(f"{column.reference} failed in prepare: {type(error).__name__}: {error}") from error
     except Exception as error:
-        problem = BadInput(Status.MODEL_ERROR, "PREPARE", f"{type(error).__name__}: {error}")
-        return OpenedCell(flags=flags, problem=problem)
+        unforeseen = BadInput(Status.MODEL_ERROR, "PREPARE", f"{type(error).__name__}: {error}")
+        return OpenedCell(flags=flags, problem=unforeseen)
 
 
 def _content(raw: Any, modality: Modality, root: Path | None, limits: Limits) -> Any:

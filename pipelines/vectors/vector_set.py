@@ -75,9 +75,9 @@ class VectorSet:
                 f"{str(path)!r} has format {manifest['format']}; this version reads up to {FORMAT}",
                 "Upgrade multimodal-embedders",
             )
-        found = cls(storage, manifest)
-        found._check_parts()
-        return found
+        vector_set = cls(storage, manifest)
+        vector_set._check_parts()
+        return vector_set
 
     def __len__(self) -> int:
         return int(self.manifest["rows"])
@@ -129,7 +129,8 @@ class VectorSet:
 
     def to_pandas(self, columns: list[str] | None = None) -> pd.DataFrame:
         """The same as a pandas frame; a vector is a numpy array per row."""
-        return self.to_arrow(columns).to_pandas()
+        frame: pd.DataFrame = self.to_arrow(columns).to_pandas()
+        return frame
 
     def to_polars(self, columns: list[str] | None = None) -> pl.DataFrame:
         """The same as a polars frame; a vector column has type ``Array(Float32, dim)``."""
