@@ -36,7 +36,11 @@ def cut(costs: Sequence[int], budget: int, rows: int | None = None) -> list[list
 
 
 class Pool(Generic[T]):
-    """Consecutive samples waiting to be cut into batches; full when worth about :data:`POOL_BATCHES` of them."""
+    """Consecutive samples waiting to be cut into batches.
+
+    Full when worth about :data:`POOL_BATCHES` of them. Samples that all cost the same gain nothing from sorting,
+    and are full as soon as no other of their kind fits into their batch.
+    """
 
     def __init__(self, budget: int, rows: int | None = None) -> None:
         self.budget, self.rows = budget, rows
@@ -49,7 +53,11 @@ class Pool(Generic[T]):
         self._samples.append(sample)
         self._costs.append(cost)
         self._total += cost
-        many = self.rows is not None and len(self._samples) >= POOL_BATCHES * self.rows
+        count = len(self._costs)
+        alike = self._costs[0] == cost and self._total == count * cost
+        if alike and (count == self.rows or (count + 1) * cost > self.budget):
+            return True
+        many = self.rows is not None and count >= POOL_BATCHES * self.rows
         return many or self._total >= POOL_BATCHES * self.budget
 
     def batches(self) -> Iterator[list[T]]:

@@ -54,7 +54,6 @@ class Job:
                 self.columns,
                 runtime,
                 pool,
-                ahead=2 * threads,
                 root=self.root,
                 limits=settings.limits,
                 batch_size=settings.batch_size,

@@ -152,3 +152,7 @@ def main() -> None:
         traceback.print_exc()
         typer.echo("embed: this is a bug; the lines above say where", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

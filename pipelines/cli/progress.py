@@ -17,6 +17,10 @@ PLAIN_EVERY = 10.0
 """Seconds between two lines where nobody watches live."""
 
 
+SETTLED = 0.02
+"""Share of the work after which the rate says something about the rest."""
+
+
 @contextlib.contextmanager
 def shown() -> Iterator[Callable[[Progress], None]]:
     """An observer of a run that shows it on stderr until the block ends."""
@@ -69,8 +73,9 @@ def _plain() -> Callable[[Progress], None]:
             return
         last = now
         done = progress.cells_done / max(progress.cells, 1)
-        left = (now - began) * (1 - done) / max(done, 1e-9)
-        line = f"{done:6.1%}  {_rate(progress, began):,.1f} records/s  {left:,.0f} s left"
+        line = f"{done:6.1%}  {_rate(progress, began):,.1f} records/s"
+        if done >= SETTLED:
+            line += f"  {(now - began) * (1 - done) / done:,.0f} s left"
         line += f"  {progress.cells_failed:,} failed" if progress.cells_failed else ""
         typer.echo(f"{line}  {bottleneck(progress.seconds)}".rstrip(), err=True)
 

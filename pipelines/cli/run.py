@@ -105,12 +105,17 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
 
 def _print_header(job: Job) -> None:
     names = ", ".join(column.name for column in job.columns)
-    typer.echo(f"{job.plan.rows:,} records in {len(job.plan.parts):,} parts; columns: {names}", err=True)
+    typer.echo(f"{_size(job)}; columns: {names}", err=True)
     ignored = job.source.notes()
     if ignored:
         typer.echo(f"Passed over: {ignored}", err=True)
     if any("seed" in column.embedder.weights_identity for column in job.columns):
         typer.echo("Weights are random: these vectors carry no meaning, they only try the pipeline.", err=True)
+
+
+def _size(job: Job) -> str:
+    rows, parts = job.plan.rows, len(job.plan.parts)
+    return f"{rows:,} record{'s' * (rows != 1)} in {parts:,} part{'s' * (parts != 1)}"
 
 
 def _print_plan(job: Job, as_json: bool) -> None:
@@ -123,7 +128,7 @@ def _print_plan(job: Job, as_json: bool) -> None:
         plan = {"rows": job.plan.rows, "parts": len(job.plan.parts), "vector_bytes": job.vector_bytes}
         typer.echo(json.dumps({**plan, "source": job.source.describe(), "columns": columns}, indent=1))
         return
-    typer.echo(f"{job.plan.rows:,} records in {len(job.plan.parts):,} parts of {job.plan.part_rows:,}")
+    typer.echo(f"{_size(job)} of {job.plan.part_rows:,}")
     for column in job.columns:
         spec = specs[column.name]
         typer.echo(f"  {column.name}: field {column.field!r} by {column.reference}, {spec.dim} dimensions")

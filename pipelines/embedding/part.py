@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from embedders import BadInput, ContractError, EmbedError, Limits, Runtime, Stat
 from embedders.base import check_rows, row_failures
 from embedders.batching import Pool
 from embedders.modality import PROGRAMMING_ERRORS
+from pipelines.embedding.ahead import work_ahead
 from pipelines.embedding.columns import Column
 from pipelines.embedding.opening import Opened, OpenedCell, open_record
 from pipelines.records import Record
@@ -25,6 +25,12 @@ __all__ = ["Embedded", "PartEmbedder"]
 
 MESSAGE_LENGTH = 300
 """Longer error messages are cut: they are read in a terminal, and one may quote a whole file."""
+
+AHEAD_RECORDS = 64
+"""Records opened ahead of the forward: enough that a batch is ready when the last one is done."""
+
+AHEAD_BATCHES = 4
+"""Batches' worth of samples, per column, that may wait: what bounds memory where single inputs are huge."""
 
 Observer = Callable[[int, int], None]
 """Called with (cells done, of them failed) whenever some are."""
@@ -53,7 +59,6 @@ class PartEmbedder:
         runtime: Runtime,
         threads: ThreadPoolExecutor,
         *,
-        ahead: int,
         root: Path | None = None,
         limits: Limits | None = None,
         batch_size: int | None = None,
@@ -61,7 +66,6 @@ class PartEmbedder:
         self.columns = columns
         self.runtime = runtime
         self.threads = threads
-        self.ahead = ahead
         self.root = root
         self.limits = limits or Limits()
         self.batch_size = batch_size
@@ -78,7 +82,7 @@ class PartEmbedder:
         """
         began = time.perf_counter()
         part = _Part(self, len(records), observe)
-        for row, opened in enumerate(self._opened(records, part)):
+        for row, opened in enumerate(part.timed(self._opened(records))):
             for column in self.columns:
                 part.take(row, column, opened.cells[column.name])
             for name, (value, checksum) in opened.stored.items():
@@ -90,19 +94,19 @@ class PartEmbedder:
         seconds = {"total": time.perf_counter() - began, "decode_wait": part.waited, **part.forward_seconds}
         return Embedded([record.id for record in records], part.fields, part.cells, seconds)
 
-    def _opened(self, records: Iterable[Record], part: _Part) -> Iterator[Opened]:
-        """Records opened in order, a bounded number of them ahead of the forward."""
-        waiting: deque[Future[Opened]] = deque()
-        try:
-            for record in records:
-                waiting.append(self.threads.submit(open_record, record, self.columns, self.root, self.limits))
-                if len(waiting) > self.ahead:
-                    yield part.wait_for(waiting.popleft())
-            while waiting:
-                yield part.wait_for(waiting.popleft())
-        finally:
-            for future in waiting:
-                future.cancel()
+    def _opened(self, records: Sequence[Record]) -> Iterator[Opened]:
+        """Records opened in order, ahead of the forward."""
+
+        def opened(record: Record) -> Opened:
+            return open_record(record, self.columns, self.root, self.limits)
+
+        budgets = {column.name: column.embedder.batch_cost for column in self.columns}
+
+        def batches(found: Opened) -> float:
+            return sum(cell.cost / budgets[name] for name, cell in found.cells.items())
+
+        budget = AHEAD_BATCHES * len(self.columns)
+        return work_ahead(self.threads, opened, records, count=AHEAD_RECORDS, weigh=batches, budget=budget)
 
 
 class _Part:
@@ -119,11 +123,15 @@ class _Part:
             column.name: Pool(column.embedder.batch_cost, owner.batch_size) for column in owner.columns
         }
 
-    def wait_for(self, opening: Future[Opened]) -> Opened:
-        began = time.perf_counter()
-        opened = opening.result()
-        self.waited += time.perf_counter() - began
-        return opened
+    def timed(self, opened: Iterator[Opened]) -> Iterator[Opened]:
+        """The same, with the time spent on waiting for it counted."""
+        while True:
+            began = time.perf_counter()
+            found = next(opened, None)
+            self.waited += time.perf_counter() - began
+            if found is None:
+                return
+            yield found
 
     def take(self, row: int, column: Column, cell: OpenedCell) -> None:
         self.cells[column.name].flags[row] = list(cell.flags)

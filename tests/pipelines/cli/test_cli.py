@@ -39,7 +39,7 @@ def test_a_clean_run_exits_0_and_leaves_stdout_to_programs(embed: Embed, words: 
     found = embed("run", words, "-o", tmp_path / "out")
     assert found.exit_code == 0, found.output
     assert found.stdout == ""
-    assert "3 records in 1 parts; columns: toy_letters" in found.stderr
+    assert "3 records in 1 part; columns: toy_letters" in found.stderr
     assert len(VectorSet.open(tmp_path / "out")) == 3
 
 

@@ -27,7 +27,7 @@ def embed() -> Iterator[Embed]:
         def run(words: list[Any], columns: list[Column] | None = None, **options: Any) -> Embedded:
             columns = columns or columns_for(["word"], {"word": "toy.letters"})
             records = [w if isinstance(w, Record) else Record(str(i), {"word": w}) for i, w in enumerate(words)]
-            return PartEmbedder(columns, Runtime(), threads, ahead=4, **options).embed(records)
+            return PartEmbedder(columns, Runtime(), threads, **options).embed(records)
 
         yield run
 
@@ -139,7 +139,7 @@ words = st.lists(st.sampled_from(["a", "bell", "wonderful", "extraordinarily", "
 def test_no_row_depends_on_its_neighbours_or_the_batch_size(words: list[str], batch_size: int | None) -> None:
     columns = columns_for(["word"], {"word": "toy.letters"})
     with ThreadPoolExecutor(2) as threads:
-        together = PartEmbedder(columns, Runtime(), threads, ahead=3, batch_size=batch_size)
+        together = PartEmbedder(columns, Runtime(), threads, batch_size=batch_size)
         found = together.embed([Record(str(i), {"word": word}) for i, word in enumerate(words)])
         cells = found.cells["word_letters"]
         assert len(found.ids) == len(cells.status) == len(words)
@@ -153,7 +153,7 @@ def test_the_observer_counts_every_cell_once() -> None:
     columns = columns_for(["word"], {"word": ["toy.letters", "toy.unit"]})
     counted: list[tuple[int, int]] = []
     with ThreadPoolExecutor(2) as threads:
-        part = PartEmbedder(columns, Runtime(), threads, ahead=3)
+        part = PartEmbedder(columns, Runtime(), threads)
         part.embed(
             [Record(str(i), {"word": w}) for i, w in enumerate(["a", None, "!nan", "b"])],
             lambda done, failed: counted.append((done, failed)),
