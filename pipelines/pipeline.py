@@ -13,7 +13,7 @@ from embedders import BaseEmbedder, Limits, Runtime, UsageError
 from embedders.registry import registry
 from pipelines.embedding import Column, PartEmbedder, columns_for
 from pipelines.engines.local import Progress, run_parts
-from pipelines.records import Plan, Source, make_plan, open_source
+from pipelines.records import FolderSource, Plan, Source, TableSource, make_plan, open_source
 from pipelines.vectors import Schema, Storage, VectorSet, Writer
 from pipelines.vectors.commit import refuse_foreign
 from pipelines.vectors.schema import check_names
@@ -119,9 +119,15 @@ class Pipeline:
         """
         suffixes = {suffix: m.name for m in registry.modalities() for suffix in m.suffixes}
         opened = open_source(source, suffixes=suffixes, join=join, id_column=id_column)
+        if isinstance(opened, FolderSource) and root is not None:
+            raise UsageError(f"A folder's files lie in it; root {str(root)!r} is for the paths of a table")
+        if not opened.fields():
+            make_plan(opened, self.part_rows)  # says why there is nothing
         columns = tuple(columns_for(opened.fields(), self.embed, self.weights))
         fields = list(dict.fromkeys(column.field for column in columns))
         check_names(fields, [column.name for column in columns])
+        if isinstance(opened, TableSource):
+            opened = opened.only(fields)
         plan = make_plan(opened, self.part_rows, limit)
         return Job(opened, plan, columns, self, Path(root) if root is not None else opened.root)
 

@@ -106,9 +106,12 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
 def _print_header(job: Job) -> None:
     names = ", ".join(column.name for column in job.columns)
     typer.echo(f"{_size(job)}; columns: {names}", err=True)
-    ignored = job.source.notes()
-    if ignored:
-        typer.echo(f"Passed over: {ignored}", err=True)
+    notes = job.source.notes()
+    passed = [f"{count:,} {suffix}" for suffix, count in notes.get("ignored", {}).items()]
+    if notes.get("linked_folders"):
+        passed.append(f"{notes['linked_folders']:,} linked folders")
+    if passed:
+        typer.echo(f"Passed over: {', '.join(passed)}", err=True)
     if any("seed" in column.embedder.weights_identity for column in job.columns):
         typer.echo("Weights are random: these vectors carry no meaning, they only try the pipeline.", err=True)
 

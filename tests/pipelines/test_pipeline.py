@@ -62,6 +62,14 @@ def test_a_table_of_words_and_paths(folder: Path, tmp_path: Path) -> None:
     assert list(vs["word_unit"].status) == ["ok", "absent", "invalid"]
 
 
+def test_only_the_columns_that_are_embedded_belong_to_the_plan(tmp_path: Path) -> None:
+    digests = []
+    for price in (1, 2):
+        (tmp_path / "t.csv").write_text(f"id,word,price\na,bell,{price}\n")
+        digests.append(Pipeline({"word": "toy"}).plan(tmp_path / "t.csv").plan.digest)
+    assert digests[0] == digests[1]
+
+
 def test_dicts_in_python(tmp_path: Path) -> None:
     records = ({"id": word, "word": word, "other": None} for word in WORDS)
     vs = Pipeline({"word": "toy"}).run(records, tmp_path / "out", limit=3)
@@ -123,6 +131,8 @@ def test_run_json_says_what_was_asked_for(folder: Path, tmp_path: Path) -> None:
         (lambda: Pipeline(batch_size=0), "batch_size is 0"),
         (lambda: Pipeline(part_rows=-1), "part_rows is -1"),
         (lambda: Pipeline().plan("/no/such/folder"), "no file or folder"),
+        (lambda: Pipeline().plan("tests/embedders"), "holds no records; ignored there: "),
+        (lambda: Pipeline().plan("tests", root="/"), "paths of a table"),
         (lambda: Pipeline({"word": "toy"}).plan([{"id": "a", "word": "x"}] * 2), "must be unique"),
         (lambda: Pipeline({"a": "toy(as=b_status)", "b": "toy(as=x)"}).plan([{"a": "x", "b": "y"}]), None),
         (lambda: Pipeline({"a": "toy", "a_letters": "toy"}).plan([{"a": "x", "a_letters": "y"}]), "both be stored"),
