@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +73,7 @@ class BaseEmbedder(ABC):
 
     options: Mapping[str, Any]
     """What the instance was made with, defaults filled in."""
+    _loaded: dict[Runtime, Forward]
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Record the options before ``__init__`` sees them, so that no author can forget to."""
@@ -95,6 +95,7 @@ class BaseEmbedder(ABC):
         except (TypeError, ValueError) as error:
             raise UsageError(f"Options of {cls.__name__} must be plain JSON values ({error})") from error
         self.options = recorded
+        self._loaded = {}
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -158,10 +159,9 @@ class BaseEmbedder(ABC):
 
     def forward(self, runtime: Runtime) -> Forward:
         """The loaded model on this runtime; loaded at the first call, freed with the embedder."""
-        loaded = _LOADED.setdefault(self, {})
-        if runtime not in loaded:
-            loaded[runtime] = self.load(runtime)
-        return loaded[runtime]
+        if runtime not in self._loaded:
+            self._loaded[runtime] = self.load(runtime)
+        return self._loaded[runtime]
 
     def fingerprint(self, runtime: Runtime) -> dict[str, Any]:
         """Everything that decides a vector's value, as plain JSON: what may be mixed within one column."""
@@ -198,6 +198,8 @@ class BaseEmbedder(ABC):
 
         if isinstance(inputs, str | bytes | Path):
             raise UsageError("embed takes a list of inputs", f"For one input: embed([{type(inputs).__name__}])")
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"The batch size is {batch_size!r}; it must be 1 or more")
         decoder = modality(self.spec.modality)
         bounds = limits or Limits()
 
@@ -222,9 +224,6 @@ class BaseEmbedder(ABC):
         for position, failure in row_failures(vectors, self.spec).items():
             raise BadInput(failure.status, failure.code, f"input {position}: {failure}")
         return vectors
-
-
-_LOADED: weakref.WeakKeyDictionary[BaseEmbedder, dict[Runtime, Forward]] = weakref.WeakKeyDictionary()
 
 
 def check_rows(found: Any, rows: int, spec: EmbedderSpec) -> Vectors:

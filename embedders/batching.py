@@ -21,8 +21,10 @@ def cut(costs: Sequence[int], budget: int, rows: int | None = None) -> list[list
     """Positions grouped into batches, dearest first.
 
     A batch holds at most ``rows`` samples, and its padded cost, samples times the dearest of them, stays
-    within ``budget``; a sample dearer than the budget forms a batch alone. Equal costs keep their order.
+    within ``budget``; a sample dearer than the budget forms a batch alone. Equal costs keep their order, and
+    nothing costs less than 1: what is free would fill a batch without end.
     """
+    costs = [max(1, cost) for cost in costs]
     order = sorted(range(len(costs)), key=lambda position: -costs[position])
     batches: list[list[int]] = []
     for position in order:
@@ -50,6 +52,7 @@ class Pool(Generic[T]):
 
     def add(self, sample: T, cost: int) -> bool:
         """Take one sample; True when the pool is full and wants to be emptied."""
+        cost = max(1, cost)
         self._samples.append(sample)
         self._costs.append(cost)
         self._total += cost

@@ -80,6 +80,7 @@ class Registry:
             raise UsageError(f"{name!r} is taken: {known.target} from {known.provider}, and now {target}")
         self._registered[group][name] = Entry(name, target, "register()")
         self._classes[name] = cls
+        self._instances.pop(name, None)
 
     def find(self, name: str) -> type[BaseEmbedder]:
         """The embedder class of a name, of a modality's default, or of ``package.module:Class``."""
@@ -186,6 +187,8 @@ def parse(reference: str) -> tuple[str, dict[str, Any]]:
         key, value = key.strip(), value.strip()
         if not equals or not key.isidentifier():
             raise UsageError(f"{part.strip()!r} in {reference!r} is no option", "Write name(option=value, ...)")
+        if key in options:
+            raise UsageError(f"{reference!r} gives {key!r} twice")
         try:
             options[key] = json.loads(value)
         except ValueError:
@@ -195,10 +198,11 @@ def parse(reference: str) -> tuple[str, dict[str, Any]]:
 
 def _arguments(text: str) -> list[str]:
     """Cut at commas outside quotes and brackets."""
-    parts, depth, quoted = [""], 0, False
-    for position, char in enumerate(text):
-        if char == '"' and text[position - 1 : position] != "\\":
+    parts, depth, quoted, escaped = [""], 0, False, False
+    for char in text:
+        if char == '"' and not escaped:
             quoted = not quoted
+        escaped = quoted and char == "\\" and not escaped
         depth += (char in "([{") - (char in ")]}") if not quoted else 0
         if char == "," and depth == 0 and not quoted:
             parts.append("")

@@ -15,6 +15,7 @@ import functools
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +84,7 @@ class Hub:
             return self
         from huggingface_hub import HfApi
 
-        folder = self._cached()
+        folder = self._cached([])
         if folder is not None:
             return replace(self, revision=folder.name)
         with self._explained():
@@ -95,9 +96,10 @@ class Hub:
         ``one_of`` are file names in order of preference, ``also`` glob patterns. Raises SetupError with the
         way out when they are neither cached nor to be had.
         """
-        folder = self._cached()
-        if folder is not None and any((folder / name).is_file() for name in one_of):
-            return folder
+        for name in one_of:
+            folder = self._cached(_patterns(name, also))
+            if folder is not None and (folder / name).is_file():
+                return folder
         from huggingface_hub import HfApi, snapshot_download
 
         with self._explained():
@@ -106,18 +108,22 @@ class Hub:
             chosen = next((name for name in one_of if name in names), None)
             if chosen is None:
                 raise SetupError(f"{self.repo!r} holds none of {', '.join(one_of)}", "It is no such model")
-            shards = [chosen.split(".")[0] + "-*"] if chosen.endswith(".index.json") else []
-            patterns = [chosen, *shards, *also]
-            return Path(snapshot_download(self.repo, revision=info.sha, allow_patterns=patterns))
+            # by branch, not by its commit: only so does the cache know next time where the branch pointed
+            patterns = _patterns(chosen, also)
+            return Path(snapshot_download(self.repo, revision=self.revision, allow_patterns=patterns))
 
-    def _cached(self) -> Path | None:
+    def _cached(self, patterns: Sequence[str]) -> Path | None:
+        """The folder of this revision in the cache; None where a file that matches is known to be missing."""
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
-            return Path(snapshot_download(self.repo, revision=self.revision, local_files_only=True))
+            found = snapshot_download(
+                self.repo, revision=self.revision, local_files_only=True, allow_patterns=list(patterns)
+            )
         except (LocalEntryNotFoundError, FileNotFoundError):
             return None
+        return Path(found)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -133,6 +139,11 @@ class Hub:
                 f"Where there is a network, run 'hf download {self.repo}{at}' and copy the folder here as "
                 f"weights=FOLDER; {RANDOM_HINT}",
             ) from error
+
+
+def _patterns(name: str, also: Sequence[str]) -> list[str]:
+    shards = [name.split(".")[0] + "-*"] if name.endswith(".index.json") else []
+    return [name, *shards, *also]
 
 
 @dataclass(frozen=True)
@@ -172,8 +183,9 @@ class Download:
 Weights: TypeAlias = Seeded | Local | Hub | Download
 
 
-def resolve(option: str, known: Mapping[str, Weights]) -> Weights:
+def resolve(option: str | Path, known: Mapping[str, Weights]) -> Weights:
     """What a ``weights`` option means; raises UsageError for an unknown tag, SetupError for a missing path."""
+    option = str(option)
     if option.startswith("random:"):
         seed = option.removeprefix("random:")
         if not re.fullmatch(r"\d{1,9}", seed):
@@ -182,7 +194,7 @@ def resolve(option: str, known: Mapping[str, Weights]) -> Weights:
     if option in known:
         return known[option]
     path = Path(option).expanduser()
-    if path.exists():
+    if option and path.exists():  # the empty path is the current folder
         return Local(path.resolve())
     if option.startswith((".", "/", "~")) or path.suffix in (".safetensors", ".bin", ".pt", ".pth"):
         raise SetupError(f"There are no weights at {str(path)!r}", "Check the path; " + nearest(option, known))
@@ -198,17 +210,18 @@ def read_state(path: Path) -> dict[str, Any]:
 
     Raises SetupError for a file that is damaged or holds more than tensors.
     """
-    import pickle
-
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, OSError, ValueError) as error:
+        with warnings.catch_warnings():  # of an old pickle's protocol, before it is refused or read
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, Mapping):
+            raise TypeError(f"it holds a {type(state).__name__} and no tensors by name")
+    except Exception as error:  # torch's restricted unpickler lets through whatever damaged bytes provoke
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SetupError(f"The weights {path} cannot be read ({reason})", "Fetch the file again") from error
     return dict(state)
