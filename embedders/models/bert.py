@@ -1,0 +1,280 @@
+"""``text.bert``: text encoders of transformers and sentence-transformers, pooled into one vector per text.
+
+A folder that sentence-transformers wrote gives the vectors of its ``encode``: pooling, projections, prompt, length
+and normalisation are read from it. Any other model is pooled by the mean over its tokens.
+
+Papers: BERT (arXiv 1810.04805), Sentence-BERT (1908.10084).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from embedders.base import BaseEmbedder, EmbedderSpec, Forward
+from embedders.errors import BadInput, SetupError, Status, UsageError, nearest
+from embedders.models.pooling import masked_mean, unit
+from embedders.models.pretrained import (
+    folder_of,
+    identity_of,
+    load_config,
+    load_model,
+    quiet,
+    token_limit,
+)
+from embedders.models.sentence_folder import FILES, Recipe, load_projection, read_recipe
+from embedders.models.tokens import Tokenizer, Tokens
+from embedders.weights import Hub, Seeded, Weights, resolve
+
+if TYPE_CHECKING:
+    import torch
+
+    from embedders.runtime import Runtime
+
+__all__ = ["Bert"]
+
+POOLINGS = ("mean", "cls", "last")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What must be known of a model before its parameters are there."""
+
+    kind: str
+    dim: int
+    positions: int | None
+    """The longest sequence that the model has positions for."""
+    recipe: Recipe
+
+
+SEEDED = Facts("bert", 768, 512, Recipe(max_tokens=512))
+TABLE: dict[str, tuple[Hub, Facts]] = {
+    hub.repo: (hub, facts)
+    for hub, facts in (
+        (Hub("google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594"), SEEDED),
+        (
+            Hub("sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"),
+            Facts("bert", 384, 512, Recipe(max_tokens=256, normalize=True)),
+        ),
+    )
+}
+KNOWN: dict[str, Weights] = {name: hub for name, (hub, _) in TABLE.items()}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids, types and masks ``(n, tokens)``, int64; ``pooled`` marks the tokens that make the vector."""
+
+    ids: torch.Tensor
+    types: torch.Tensor
+    attended: torch.Tensor
+    pooled: torch.Tensor
+
+
+class Bert(BaseEmbedder):
+    """Text to the pooled token states of an encoder.
+
+    ``weights`` is a hub id, a folder written by ``save_pretrained`` or by sentence-transformers, or ``random:SEED``
+    (bert-base with seeded parameters and a token per character). What the folder says is followed unless an option
+    says otherwise: ``pooling`` (``"mean"`` over the tokens, ``"cls"`` the first, ``"last"`` the last),
+    ``normalize``, ``prompt`` (put before every text; empty for none) and ``max_tokens``, special tokens included.
+
+    A text with more tokens is cut and flagged ``truncated_text``, or refused with ``on_truncate="error"``.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
+    batch_cost: ClassVar[int] = 4096
+    """Tokens."""
+
+    def __init__(
+        self,
+        *,
+        weights: str = "google-bert/bert-base-uncased",
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        prompt: str | None = None,
+        max_tokens: int | None = None,
+        on_truncate: str = "flag",
+    ) -> None:
+        if pooling is not None and pooling not in POOLINGS:
+            raise UsageError(f"There is no pooling {pooling!r}", nearest(str(pooling), POOLINGS))
+        if on_truncate not in ("flag", "error"):
+            raise UsageError(f"on_truncate is {on_truncate!r}", nearest(str(on_truncate), ("flag", "error")))
+        whole = isinstance(max_tokens, int) and not isinstance(max_tokens, bool) and max_tokens > 0
+        if max_tokens is not None and not whole:
+            raise UsageError(f"max_tokens is {max_tokens!r}; it must be a whole number above 0")
+        self._option = weights
+        chosen: dict[str, Any] = {
+            "pooling": pooling,
+            "normalize": normalize,
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+        }
+        self._chosen = {name: value for name, value in chosen.items() if value is not None}
+        self._refuse = on_truncate == "error"
+        self._lock = threading.Lock()
+
+    @functools.cached_property
+    def _weights(self) -> Weights:
+        return resolve(self._option, KNOWN)
+
+    @functools.cached_property
+    def _facts(self) -> Facts:
+        """What the folder says, before the options."""
+        known = next((facts for hub, facts in TABLE.values() if hub == self._weights), None)
+        return SEEDED if isinstance(self._weights, Seeded) else known or self._read_facts()
+
+    @functools.cached_property
+    def _recipe(self) -> Recipe:
+        """What is done: the folder's recipe, with the options over it."""
+        recipe = dataclasses.replace(self._facts.recipe, **self._chosen)
+        positions = self._facts.positions
+        if positions is not None and "max_tokens" in self._chosen and self._chosen["max_tokens"] > positions:
+            raise UsageError(f"max_tokens is {recipe.max_tokens}; {self._option!r} has positions for {positions}")
+        return recipe
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """The space is the model and the pooling; texts with different prompts may be compared."""
+        recipe, facts = self._recipe, self._facts
+        space = f"transformers:{identity_of(self._weights, KNOWN)}/pooling={recipe.pooling}"
+        dim = recipe.projections[-1].dim if recipe.projections else facts.dim
+        details = {"kind": facts.kind, **dataclasses.asdict(recipe)}
+        details["projections"] = list(details["projections"])
+        return EmbedderSpec("text", space, dim, recipe.normalize, details)
+
+    @property
+    def weights_identity(self) -> dict[str, Any]:
+        """The hub's commit, the folder's SHA-256, or the seed."""
+        return self._weights.identity
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        with self._lock:
+            return self._made_tokenizer
+
+    @functools.cached_property
+    def _made_tokenizer(self) -> Tokenizer:
+        recipe = self._recipe
+        if isinstance(self._weights, Seeded):
+            return Tokenizer.of_characters(recipe.max_tokens)
+        folder = folder_of(self._weights, ("tokenizer.json", "vocab.txt", "tokenizer_config.json"), FILES)
+        return Tokenizer.of(folder / recipe.transformer, recipe.max_tokens, recipe.lower)
+
+    @functools.cached_property
+    def _unpooled(self) -> int:
+        """Tokens at the beginning that are attended to but not pooled."""
+        return 0 if self._recipe.include_prompt else self._tokenizer.prompt_length(self._recipe.prompt)
+
+    def prepare(self, media: str) -> Tokens:
+        """The tokens of prompt and text; raises BadInput for a text too long, if those are to be refused."""
+        tokens = self._tokenizer(self._recipe.prompt + media)
+        if not len(tokens.ids):
+            raise BadInput(Status.EMPTY, "TXT_NO_TOKENS", "the tokenizer finds no token in this text")
+        if tokens.truncated and self._refuse:
+            raise BadInput(Status.LIMIT, "TXT_TRUNCATED", f"more than {self._recipe.max_tokens} tokens")
+        return tokens
+
+    def cost(self, sample: Tokens) -> int:
+        """Tokens."""
+        return len(sample.ids)
+
+    def flags(self, sample: Tokens) -> tuple[str, ...]:
+        """``truncated_text`` where the text had more tokens than the model takes."""
+        return ("truncated_text",) if sample.truncated else ()
+
+    def collate(self, samples: Sequence[Tokens]) -> Batch:
+        """Pad on the right, on whatever side upstream would: so every token keeps the position it has alone."""
+        import torch
+
+        shape = (len(samples), max(len(sample.ids) for sample in samples))
+        ids = np.full(shape, self._tokenizer.pad, dtype=np.int64)
+        types, attended = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for row, sample in enumerate(samples):
+            ids[row, : len(sample.ids)] = sample.ids
+            types[row, : len(sample.ids)] = sample.types
+            attended[row, : len(sample.ids)] = 1
+        pooled = attended.copy()
+        pooled[:, : self._unpooled] = 0
+        return Batch(*(torch.from_numpy(array) for array in (ids, types, attended, pooled)))
+
+    def load(self, runtime: Runtime) -> Forward:
+        """Load the bare encoder and what stands behind it.
+
+        Raises SetupError where files are missing, or where a known id is not what it is known to be.
+        """
+        import torch
+
+        recipe = self._recipe
+        model, projections = self._model()
+        model = runtime.place(model)
+        projections = [runtime.place(projection) for projection in projections]
+        takes_types = self._tokenizer.takes_types
+
+        @torch.inference_mode()
+        def forward(batch: Batch) -> torch.Tensor:
+            ids, types, attended, pooled = (
+                tensor.to(runtime.device) for tensor in (batch.ids, batch.types, batch.attended, batch.pooled)
+            )
+            more = {"token_type_ids": types} if takes_types else {}
+            with runtime.inference():
+                hidden = model(input_ids=ids, attention_mask=attended, **more).last_hidden_state
+            vectors = _pool(hidden, pooled, recipe.pooling)
+            for projection in projections:
+                vectors = projection(vectors)
+            return unit(vectors) if recipe.normalize else vectors
+
+        return forward
+
+    def examples(self) -> list[str]:
+        """A word, a sentence, and a longer one in two scripts."""
+        return [
+            "bell",
+            "A red bell rings.",
+            "Зелёный двигатель гудит, while two striped drums wait.",
+        ]
+
+    def _model(self) -> tuple[Any, list[torch.nn.Module]]:
+        if isinstance(self._weights, Seeded):
+            from transformers import BertConfig, BertModel
+
+            with quiet(), self._weights.generator():
+                return BertModel(BertConfig()), []
+        folder = folder_of(self._weights, also=FILES)
+        found = self._read_facts()
+        if found != self._facts:
+            raise SetupError(f"{folder} holds {found}; {self._option!r} is known as {self._facts}")
+        model = load_model(folder / self._recipe.transformer, unused=("pooler.",))
+        return model, [load_projection(folder, projection) for projection in self._recipe.projections]
+
+    def _read_facts(self) -> Facts:
+        folder = folder_of(self._weights, one_of=("modules.json", "config.json"), also=FILES)
+        recipe = read_recipe(folder)
+        config = load_config(folder / recipe.transformer)
+        if getattr(config, "is_encoder_decoder", False):
+            raise SetupError(f"{self._option!r} is of kind {config.model_type!r}: an encoder with a decoder")
+        positions = getattr(config, "max_position_embeddings", None)
+        positions = positions if positions and positions > 0 else None
+        if recipe.max_tokens is None:
+            limit = token_limit(folder / recipe.transformer)
+            limits = [number for number in (limit, positions) if number is not None]
+            recipe = dataclasses.replace(recipe, max_tokens=min(limits, default=None))
+        return Facts(config.model_type, config.hidden_size, positions, recipe)
+
+
+def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """``hidden (n, tokens, dim)`` and the mask of pooled tokens ``(n, tokens)`` to ``(n, dim)`` in fp32."""
+    import torch
+
+    if pooling == "mean":
+        return masked_mean(hidden, mask)
+    steps = torch.arange(mask.shape[1], device=mask.device)
+    # the first or last place where the mask is 1, wherever the others are
+    place = (mask * (steps + 1)).argmax(1) if pooling == "last" else (mask * (len(steps) - steps)).argmax(1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), place].float()

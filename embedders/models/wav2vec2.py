@@ -1,0 +1,219 @@
+"""``audio.wav2vec2``: speech models of transformers (wav2vec 2.0, HuBERT, WavLM, data2vec), exact in any batch.
+
+A clip's vector is the mean over time of one hidden state, or of all of them. Padding changes the vectors that
+upstream gives for the models with a group norm in their convolutions; here every vector equals upstream's for the
+clip alone, whatever it is batched with (see :mod:`~embedders.models.masked_group_norm`).
+
+Papers: wav2vec 2.0 (arXiv 2006.11477), HuBERT (2106.07447), WavLM (2110.13900), data2vec (2202.03555).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from embedders.base import EmbedderSpec, Forward
+from embedders.errors import SetupError, UsageError
+from embedders.models.masked_group_norm import MaskedGroupNorm
+from embedders.models.pretrained import folder_of, identity_of, load_config, load_model, quiet
+from embedders.models.windows import Layers, Stem, WindowedAudio
+from embedders.weights import Hub, Seeded, Weights, resolve
+
+if TYPE_CHECKING:
+    import torch
+
+    from embedders.runtime import Runtime
+
+__all__ = ["Wav2Vec2"]
+
+KINDS = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
+PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
+
+# the extractor of transformers adds 1e-7 to the variance
+EPSILON = 1e-7
+KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What must be known of a model before its parameters are there."""
+
+    kind: str
+    dim: int
+    layers: int
+    stem: Stem
+
+
+def _base(kind: str, standardise: bool = True) -> Facts:
+    return Facts(kind, 768, 12, Stem(KERNELS, STRIDES, 16_000, standardise, EPSILON))
+
+
+SEEDED = _base("wav2vec2")
+TABLE: dict[str, tuple[Hub, Facts]] = {
+    hub.repo: (hub, facts)
+    for hub, facts in (
+        (Hub("facebook/wav2vec2-base", "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8"), _base("wav2vec2")),
+        (Hub("facebook/wav2vec2-base-960h", "22aad52d435eb6dbaf354bdad9b0da84ce7d6156"), _base("wav2vec2")),
+        (Hub("facebook/hubert-base-ls960", "dba3bb02fda4248b6e082697eee756de8fe8aa8a"), _base("hubert")),
+        # trained on samples as they are
+        (Hub("microsoft/wavlm-base-plus", "4c66d4806a428f2e922ccfa1a962776e232d487b"), _base("wavlm", False)),
+    )
+}
+KNOWN: dict[str, Weights] = {name: hub for name, (hub, _) in TABLE.items()}
+
+
+class Wav2Vec2(WindowedAudio):
+    """Sound to the hidden states of a speech model, averaged over time.
+
+    ``weights`` is a hub id (``org/name`` or ``org/name@revision``), a folder written by ``save_pretrained``, or
+    ``random:SEED`` (wav2vec2-base with seeded parameters). ``layer`` is ``"mean"`` (of all hidden states, the
+    encoder's input included), ``"last"`` (the model's output), or the number of a hidden state, 0 being the
+    encoder's input. The last layer of a large model is often the worst choice for sounds other than speech.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch", "soxr")
+
+    def __init__(
+        self,
+        *,
+        weights: str = "facebook/wav2vec2-base",
+        layer: str | int = "mean",
+        normalize: bool = True,
+        window_seconds: float | None = 30.0,
+    ) -> None:
+        super().__init__(layer=layer, normalize=normalize, window_seconds=window_seconds)
+        self._option = weights
+
+    @functools.cached_property
+    def _weights(self) -> Weights:
+        return resolve(self._option, KNOWN)
+
+    @functools.cached_property
+    def _facts(self) -> Facts:
+        known = next((facts for hub, facts in TABLE.values() if hub == self._weights), None)
+        facts = SEEDED if isinstance(self._weights, Seeded) else known or self._read_facts()
+        if isinstance(self._layer, int) and not 0 <= self._layer <= facts.layers:
+            raise UsageError(
+                f"There is no layer {self._layer} in {self._option!r}",
+                f"Its hidden states are 0 (the encoder's input) to {facts.layers}",
+            )
+        return facts
+
+    @property
+    def _stem(self) -> Stem:
+        return self._facts.stem
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """The space is the model and the layer; a branch of the hub, its commit."""
+        facts = self._facts
+        space = f"transformers:{identity_of(self._weights, KNOWN)}/layer={self._layer}"
+        details = {"kind": facts.kind, **self._details()}
+        return EmbedderSpec("audio", space, facts.dim, self._normalize, details)
+
+    @property
+    def weights_identity(self) -> dict[str, Any]:
+        """The hub's commit, the folder's SHA-256, or the seed."""
+        return self._weights.identity
+
+    def load(self, runtime: Runtime) -> Forward:
+        """Load the bare model; the heads of fine-tuned checkpoints are dropped.
+
+        Raises SetupError where files are missing, or where a known id is not what it is known to be.
+        """
+        model = self._model()
+        if getattr(model.config, "add_adapter", False):
+            raise SetupError(f"{self._option!r} has an adapter behind its encoder, which changes the frames")
+        grouped = getattr(model.config, "feat_extract_norm", "layer") == "group"
+        norm = MaskedGroupNorm.of(model.feature_extractor) if grouped else None
+        return self._pooled(self._layers(runtime.place(model)), norm, runtime)
+
+    def _model(self) -> Any:
+        if isinstance(self._weights, Seeded):
+            from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+            with quiet(), self._weights.generator():
+                return Wav2Vec2Model(Wav2Vec2Config())
+        folder = folder_of(self._weights, also=("config.json", *PREPROCESSING))
+        found = self._read_facts()
+        if found != self._facts:
+            raise SetupError(f"{folder} holds {found}; {self._option!r} is known as {self._facts}")
+        # only training replaces frames by this vector; some checkpoints lack it
+        return load_model(folder, unused=("masked_spec_embed",))
+
+    def _layers(self, model: Any) -> Layers:
+        import torch
+
+        stem, layer = self._stem, self._layer
+        overlook = _mask_types if self._facts.kind == "wavlm" else contextlib.nullcontext
+        valid: torch.Tensor | None = None
+
+        def silence(_: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+            return inputs if valid is None else (inputs[0] * valid[:, None],)
+
+        # Upstream silences padded frames once, before the positional convolutions; where several follow one another
+        # (data2vec) or a batch norm stands before them (some HuBERT), padding sounds again and spreads inwards.
+        for part in model.encoder.pos_conv_embed.modules():
+            if isinstance(part, torch.nn.Conv1d):
+                part.register_forward_pre_hook(silence)
+
+        def layers(waves: torch.Tensor, lengths: Sequence[int] | None) -> Iterable[torch.Tensor]:
+            nonlocal valid
+            mask = valid = None
+            if lengths is not None:
+                mask = _first(lengths, waves.shape[1], waves.device)
+                frames = [stem.frames(length) for length in lengths]
+                valid = _first(frames, stem.frames(waves.shape[1]), waves.device)
+            with overlook():
+                found = model(waves, attention_mask=mask, output_hidden_states=layer != "last")
+            if layer == "last":
+                return [found.last_hidden_state]
+            states: Sequence[torch.Tensor] = found.hidden_states
+            return states if layer == "mean" else [states[int(layer)]]
+
+        return layers
+
+    def _read_facts(self) -> Facts:
+        """Facts from ``config.json`` and the preprocessing beside it; without the latter upstream's defaults."""
+        config = load_config(folder_of(self._weights, one_of=("config.json",), also=PREPROCESSING))
+        if config.model_type not in KINDS:
+            raise SetupError(f"{self._option!r} is of kind {config.model_type!r}", f"Known: {', '.join(KINDS)}")
+        one_of = PREPROCESSING if isinstance(self._weights, Hub) else ("config.json",)
+        settings = _preprocessing(folder_of(self._weights, one_of=one_of))
+        stem = Stem(
+            tuple(config.conv_kernel),
+            tuple(config.conv_stride),
+            int(settings.get("sampling_rate", 16_000)),
+            bool(settings.get("do_normalize", True)),
+            EPSILON,
+        )
+        return Facts(config.model_type, config.hidden_size, config.num_hidden_layers, stem)
+
+
+def _preprocessing(folder: Path) -> dict[str, Any]:
+    for name in PREPROCESSING:
+        if (folder / name).is_file():
+            found = json.loads((folder / name).read_text("utf-8"))
+            return dict(found.get("feature_extractor", found))
+    return {}
+
+
+def _first(counts: Sequence[int], steps: int, device: torch.device) -> torch.Tensor:
+    """A mask ``(n, steps)`` whose row *i* begins with ``counts[i]`` ones."""
+    import torch
+
+    return (torch.arange(steps, device=device) < torch.tensor(counts, device=device)[:, None]).long()
+
+
+@contextlib.contextmanager
+def _mask_types() -> Iterator[None]:
+    """WavLM hands torch a mask of another type than its position bias; torch warns, and adds them rightly."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask is deprecated")
+        yield
