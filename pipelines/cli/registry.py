@@ -44,8 +44,10 @@ def describe_embedder(reference: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"name": reference, **facts}, indent=1, ensure_ascii=False))
         return
-    typer.echo(inspect.getdoc(type(embedder)) or reference)
-    typer.echo("")
+    # a family's file says what its classes share: the options of weights, the papers
+    for documented in (inspect.getmodule(type(embedder)), type(embedder)):
+        if documented is not None and documented.__doc__:
+            typer.echo(f"{inspect.cleandoc(documented.__doc__)}\n")
     for name, value in facts.items():
         if isinstance(value, dict):
             typer.echo(f"{name}:")

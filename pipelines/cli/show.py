@@ -47,6 +47,7 @@ def describe(found: VectorSet) -> dict[str, Any]:
                 "normalized": info.normalized,
                 "meaningless": info.meaningless,
                 "statuses": dict(column.statuses),
+                "flags": dict(column.flags),
             }
         )
     return {
@@ -85,6 +86,13 @@ def print_set(found: VectorSet, *, err: bool = False, seconds: float | None = No
     for reason, ids in reasons:
         more = f" and {len(ids) - EXAMPLES:,} more" if len(ids) > EXAMPLES else ""
         console.print(f"  {len(ids):,} x {reason}: {', '.join(ids[:EXAMPLES])}{more}", markup=False)
+    noted = [
+        f"{name} ({', '.join(f'{n:,} {flag}' for flag, n in column.flags.items())})"
+        for name, column in found.columns.items()
+        if column.flags
+    ]
+    if noted:
+        console.print("\nNoted:", *noted, sep="\n  ", markup=False)
     if any(column.info.meaningless for column in found.columns.values()):
         console.print("\nRandom weights: these vectors carry no meaning.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ class Commit:
     sha256: str
     statuses: Mapping[str, Mapping[str, int]]
     """Rows per status, per column."""
+    flags: Mapping[str, Mapping[str, int]]
+    """Rows per flag, per column."""
 
 
 class Writer:
@@ -65,8 +67,11 @@ class Writer:
         with self.storage.path(name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         statuses = {c.name: _counts(table.column(f"{c.name}_status")) for c in self.schema.columns}
+        flags = {
+            c.name: _counts(table.column(f"{c.name}_flags").combine_chunks().flatten()) for c in self.schema.columns
+        }
         start = sum(commit.rows for commit in self.commits)
-        found = Commit(part, name, start, table.num_rows, self.storage.size(name), digest, statuses)
+        found = Commit(part, name, start, table.num_rows, self.storage.size(name), digest, statuses, flags)
         record = {**asdict(found), "seconds": {stage: round(s, 3) for stage, s in seconds.items()}}
         self.storage.write_json(f"commits/part-{part:06d}.json", record)
         self.commits.append(found)
@@ -74,10 +79,6 @@ class Writer:
 
     def finish(self) -> None:
         """Write the manifest: from now on the set is complete."""
-        totals: dict[str, Counter[str]] = {column.name: Counter() for column in self.schema.columns}
-        for commit in self.commits:
-            for name, counts in commit.statuses.items():
-                totals[name].update(counts)
         self.storage.write_json(
             "manifest.json",
             {
@@ -86,10 +87,18 @@ class Writer:
                 "rows": sum(commit.rows for commit in self.commits),
                 "fields": list(self.schema.fields),
                 "columns": [column.to_json() for column in self.schema.columns],
-                "statuses": {name: dict(sorted(counts.items())) for name, counts in totals.items()},
+                "statuses": self._totals([commit.statuses for commit in self.commits]),
+                "flags": self._totals([commit.flags for commit in self.commits]),
                 "parts": [asdict(commit) for commit in self.commits],
             },
         )
+
+    def _totals(self, counted: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
+        totals: dict[str, Counter[str]] = {column.name: Counter() for column in self.schema.columns}
+        for columns in counted:
+            for name, counts in columns.items():
+                totals[name].update(counts)
+        return {name: dict(sorted(counts.items())) for name, counts in totals.items()}
 
 
 def refuse_foreign(storage: Storage) -> None:

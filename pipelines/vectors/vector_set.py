@@ -212,6 +212,12 @@ class VectorColumn:
         counts: Mapping[str, int] = self._owner.manifest["statuses"][self.info.name]
         return counts
 
+    @property
+    def flags(self) -> Mapping[str, int]:
+        """Rows per flag, from the manifest: how many texts were truncated, how many sounds downmixed."""
+        counts: Mapping[str, int] = self._owner.manifest["flags"][self.info.name]
+        return counts
+
     def _stored(self) -> Iterator[npt.NDArray[np.float32]]:
         for part in self._owner._parts:
             column = self._owner._read(part, [self.info.name]).column(0)

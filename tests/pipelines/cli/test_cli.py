@@ -52,6 +52,13 @@ def test_failed_rows_exit_3_and_are_summed_up_by_reason(embed: Embed, words: Pat
     assert max(map(len, found.stderr.splitlines())) <= 80
 
 
+def test_flags_are_counted_in_the_summary(embed: Embed, words: Path, tmp_path: Path) -> None:
+    (words / "long.toy").write_text("Extraordinary")
+    found = embed("run", words, "-o", tmp_path / "out")
+    assert "toy_letters (1 long, 1 lowered)" in found.stderr
+    assert VectorSet.open(tmp_path / "out")["toy_letters"].flags == {"long": 1, "lowered": 1}
+
+
 def test_random_weights_are_called_meaningless_before_and_after(embed: Embed, words: Path, tmp_path: Path) -> None:
     found = embed("run", words, "-o", tmp_path / "out", "--weights", "random:0")
     assert found.stderr.count("carry no meaning") == 2

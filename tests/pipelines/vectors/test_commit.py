@@ -25,6 +25,7 @@ def test_the_commit_record_describes_the_file(tmp_path: Path) -> None:
     assert record["sha256"] == hashlib.sha256(content).hexdigest()
     assert (record["start"], record["rows"]) == (5, 5)
     assert record["statuses"]["word_toy"] == {"ok": 3, "corrupt": 1, "absent": 1}
+    assert record["flags"]["word_toy"] == {"loud": 1}
 
 
 def test_counts_add_up_to_the_rows(tmp_path: Path) -> None:
@@ -33,6 +34,7 @@ def test_counts_add_up_to_the_rows(tmp_path: Path) -> None:
     assert manifest["state"] == "complete"
     for counts in manifest["statuses"].values():
         assert sum(counts.values()) == manifest["rows"] == 15
+    assert manifest["flags"]["word_toy"] == {"loud": 3}
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
