@@ -57,7 +57,7 @@ def python_objects(out: Path) -> None:
     choice = {"picture": "image.clip", "caption": ["text.clip", "text.bert"]}
     vs = Pipeline(choice, weights="random:0").run(records, out)
     for name, column in vs.columns.items():
-        print(f"{name}: {list(column.status)}")
+        print(f"{name}: {column.status.tolist()}")
 
 
 def main() -> None:
