@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,17 @@ MAY_IMPORT = {
         "pipelines.records",
         "pipelines.vectors",
     ],
-    "pipelines.cli": ["embedders", "pipelines.pipeline", "pipelines.engines", "pipelines.vectors"],
+    "pipelines.uses": ["embedders", "pipelines.vectors"],
+    "pipelines.training": ["embedders", "pipelines.vectors", "pipelines.uses"],
+    "pipelines.cli": [
+        "embedders",
+        "pipelines.pipeline",
+        "pipelines.engines",
+        "pipelines.records",
+        "pipelines.training",
+        "pipelines.uses",
+        "pipelines.vectors",
+    ],
     "pipelines": ["pipelines"],
 }
 
@@ -125,6 +136,24 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:
     found = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(found.stdout.split("LOADED")[1].split())
     assert not loaded & HEAVY
+
+
+DISTRIBUTIONS = {"PIL": "pillow", "open_clip": "open-clip-torch", "huggingface_hub": "huggingface-hub"}
+OPTIONAL = {"pandas", "polars"}  # a set's readers may bring them
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
+    found = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").split(".")[0])
+    strangers = found - set(sys.stdlib_module_names) - {"embedders", "pipelines"} - OPTIONAL
+    assert {DISTRIBUTIONS.get(name, name) for name in strangers} <= declared
 
 
 def test_the_top_level_is_as_agreed() -> None:
