@@ -25,9 +25,9 @@ __all__ = ["Preprocess", "example_pictures"]
 SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
 """Reach of Pillow's filters to each side, in pixels of the coarser of source and result."""
 
-LONG = 8
-"""Above this ratio of the sides only the part that the crop keeps is resized: a picture of 1 x 5000 pixels would
-otherwise become one of 224 x 1120000."""
+LONG = 200
+"""Above this ratio of the sides only the part that the crop keeps is resized, within one grey level of resizing the
+whole: a picture of 1 x 5000 pixels would otherwise become one of 224 x 1120000. Up to it, the whole takes 40 MB."""
 
 
 @dataclass(frozen=True)
