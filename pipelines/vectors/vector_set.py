@@ -23,6 +23,7 @@ import numpy.typing as npt
 from embedders.errors import RefusedError, Status, UsageError, nearest
 from pipelines.vectors import cache
 from pipelines.vectors.commit import columns_of
+from pipelines.vectors.nearest import Hit, nearest_rows
 from pipelines.vectors.schema import FORMAT, ColumnInfo, vectors_of
 from pipelines.vectors.storage import Storage
 
@@ -217,6 +218,24 @@ class VectorColumn:
         """Rows per flag, from the manifest: how many texts were truncated, how many sounds downmixed."""
         counts: Mapping[str, int] = self._owner.manifest["flags"][self.info.name]
         return counts
+
+    def search(self, vectors: npt.NDArray[np.floating], k: int = 10) -> list[Hit] | list[list[Hit]]:
+        """The ``k`` rows of largest cosine, best first: for ``(dim,)`` a list, for ``(m, dim)`` one per query.
+
+        Exact; rows that are not ok are never found, and where there are fewer than ``k`` others, all of them are.
+        The caller sees to it that the vectors are of this column's space. Raises UsageError for ``k`` below 1,
+        vectors of another dimension, not finite or zero, and for a column without vectors.
+        """
+        if not self.statuses.get(Status.OK.value):
+            raise UsageError(f"The column {self.info.name!r} holds no vector to search")
+        queries = np.asarray(vectors)
+        rows, scores = nearest_rows(self.vectors, np.atleast_2d(queries), k, unit=self.info.normalized)
+        ids = self._owner.ids
+        found = [
+            [Hit(str(ids[row]), int(row), float(score)) for row, score in zip(*pair, strict=True)]
+            for pair in zip(rows, scores, strict=True)
+        ]
+        return found[0] if queries.ndim == 1 else found
 
     def _stored(self) -> Iterator[npt.NDArray[np.float32]]:
         for part in self._owner._parts:
