@@ -115,7 +115,19 @@ def test_all_names_are_there(path: Path) -> None:
         assert hasattr(module, name), f"{module.__name__}.__all__ names {name}, which is not there"
 
 
-HEAVY = {"torch", "transformers", "PIL", "open_clip", "torchaudio", "torchvision", "soundfile", "librosa"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "PIL",
+    "open_clip",
+    "torchaudio",
+    "torchvision",
+    "soundfile",
+    "librosa",
+    "sklearn",
+    "scipy",
+    "mteb",
+}
 
 
 @pytest.mark.parametrize(
@@ -138,8 +150,13 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:
     assert not loaded & HEAVY
 
 
-DISTRIBUTIONS = {"PIL": "pillow", "open_clip": "open-clip-torch", "huggingface_hub": "huggingface-hub"}
-OPTIONAL = {"pandas", "polars"}  # a set's readers may bring them
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "open_clip": "open-clip-torch",
+    "huggingface_hub": "huggingface-hub",
+    "sklearn": "scikit-learn",
+}
+OPTIONAL = {"pandas", "polars", "mteb"}  # a set's readers may bring them; the extra of its name does
 
 
 def test_every_library_that_is_imported_is_declared() -> None:

@@ -144,6 +144,152 @@ def show(
     show_set(out, failures=failures, as_json=json)
 
 
+@app.command()
+@reported
+def search(
+    out: Annotated[Path, typer.Argument(help="The folder of a vector set.")],
+    query: Annotated[str, typer.Argument(help="A text, or the path of a file.")],
+    column: Annotated[str | None, typer.Option("--in", metavar="COLUMN", help="The column to search.")] = None,
+    k: Annotated[int, typer.Option("-k", help="Results per column.")] = 10,
+    by: Annotated[str | None, typer.Option(metavar="MODALITY", help="What the query is, if unclear.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page to look at.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where --html finds the set's files.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Search a vector set by a text or a file: exact, by cosine, in one space."""
+    from pipelines.cli.search import search_command
+
+    search_command(out, query, column=column, k=k, by=by, device=device, html=html, root=root, as_json=json)
+
+
+@app.command()
+@reported
+def evaluate(
+    out: Annotated[Path | None, typer.Argument(help="The folder of a vector set; --mteb can do without.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="Only this column; repeatable.")] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="retrieval, gap, duplicates, knn, probe, clustering, zero_shot, sts or swap; repeatable. "
+            "Default: all that the other options allow."
+        ),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="A CSV, TSV, JSONL or Parquet table, joined by id.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its column of classes.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Its column of groups: matches in retrieval, never split elsewhere."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Its column of train, valid and test, or of folds.")
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Its column of how similar people find two fields.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="Its column of record ids; default: id.")] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(help="Zero-shot: 'a photo of a {}', {} being the label; repeatable.")
+    ] = None,
+    embedder: Annotated[
+        list[str] | None, typer.Option(help="What embeds the templates, or what --mteb judges (repeatable).")
+    ] = None,
+    swap: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option(metavar="ANCHOR RIGHT WRONG", help="Three columns for the forced choice."),
+    ] = None,
+    mteb: Annotated[list[str] | None, typer.Option(metavar="TASK", help="A task of mteb's; repeatable.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Only this many rows, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option(help="Of intervals, folds, clusters and samples.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; for templates and --mteb.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16; for templates and --mteb.")] = "auto",
+    save: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the figures as JSON.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Evaluate a vector set: retrieval between fields, and with labels what classes and scores can be read off.
+
+    Every figure comes with its number of rows, chance level and 95 % interval.
+    """
+    from pipelines.cli.evaluate import EvaluateOptions, evaluate_command
+
+    options = EvaluateOptions(
+        columns=column or (),
+        protocols=protocol or (),
+        labels=labels,
+        label=label,
+        group=group,
+        split=split,
+        score=score,
+        id_column=id_column,
+        templates=template or (),
+        embedders=embedder or (),
+        swap=swap,
+        mteb=mteb or (),
+        sample=sample,
+        seed=seed,
+        device=device,
+        precision=precision,
+    )
+    evaluate_command(out, options, save=save, as_json=json)
+
+
+@app.command()
+@reported
+def train(
+    what: Annotated[str, typer.Argument(help="scenes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the weights.")],
+    preset: Annotated[str, typer.Option(help="quick or full.")] = "quick",
+    seed: Annotated[int, typer.Option(help="Decides examples and weights.")] = 0,
+    pairs: Annotated[str, typer.Option(help="all, or no-direct.")] = "all",
+    minutes: Annotated[float | None, typer.Option(help="Train about this long.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Train this many steps.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 128,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Train the small starter on drawn scenes; a stopped training goes on by the same command."""
+    from pipelines.cli.train import train_command
+
+    code = train_command(
+        what,
+        out,
+        preset=preset,
+        seed=seed,
+        pairs=pairs,
+        minutes=minutes,
+        steps=steps,
+        batch_size=batch_size,
+        device=device,
+        as_json=json,
+    )
+    raise typer.Exit(code)
+
+
+samples = typer.Typer(help="Make records to try everything on.", no_args_is_help=True)
+app.add_typer(samples, name="samples")
+
+
+@samples.callback()
+def samples_group() -> None:
+    """Make records to try everything on."""
+
+
+@samples.command()
+@reported
+def scenes(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new folder.")],
+    count: Annotated[int, typer.Option(help="How many scenes.")] = 100,
+    split: Annotated[
+        str, typer.Option(help="train, iid, template, timbre, comp-attr, comp-audible, comp-pair.")
+    ] = "iid",
+    seed: Annotated[int, typer.Option(help="Another seed makes other scenes of the split.")] = 0,
+) -> None:
+    """Write made-up scenes as pictures, captions and sounds, joined by stem, with a table of what they show."""
+    from pipelines.cli.samples import write_scenes
+
+    write_scenes(count, out, split=split, seed=seed)
+
+
 def main() -> None:
     """Entry point of the command."""
     try:

@@ -218,3 +218,24 @@ def test_an_interrupt_exits_130(embed: Embed, words: Path, tmp_path: Path, monke
     found = embed("run", words, "-o", tmp_path / "out")
     assert found.exit_code == 130
     assert "interrupted" in found.stderr
+
+
+def test_scenes_are_written_run_and_evaluated(embed: Embed, tmp_path: Path) -> None:
+    assert embed("samples", "scenes", "--count", 3, "--out", tmp_path / "scenes").exit_code == 0
+    assert len(list((tmp_path / "scenes").iterdir())) == 3 * 3 + 1
+    records = [{"id": str(i), "word": word, "same": word} for i, word in enumerate(("bell", "drum", "siren"))]
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(map(json.dumps, records)))
+    embed("run", table, "-o", tmp_path / "v", "-e", "word=toy.unit", "-e", "same=toy.unit")
+    figures = json.loads(embed("evaluate", tmp_path / "v", "--json", "--protocol", "retrieval").stdout)
+    assert figures
+    found = json.loads(
+        embed("search", tmp_path / "v", "drum", "--in", "word_unit", "-k", 1, "--by", "toy", "--json").stdout
+    )
+    assert [hit["id"] for hit in found] == ["1"]
+
+
+def test_only_scenes_can_be_trained_on(embed: Embed, tmp_path: Path) -> None:
+    found = embed("train", "photos", "--out", tmp_path / "w")
+    assert found.exit_code == 2
+    assert "scenes" in found.stderr
