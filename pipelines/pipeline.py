@@ -14,6 +14,7 @@ from embedders.registry import registry
 from pipelines.embedding import Column, PartEmbedder, columns_for
 from pipelines.engines.local import Progress, run_parts
 from pipelines.records import FolderSource, Plan, Source, TableSource, make_plan, open_source
+from pipelines.records.record import portable
 from pipelines.vectors import Schema, Storage, VectorSet, Writer
 from pipelines.vectors.commit import refuse_foreign
 from pipelines.vectors.schema import check_names
@@ -61,7 +62,12 @@ class Job:
             embedder.load()
             fields = tuple(dict.fromkeys(column.field for column in self.columns))
             schema = Schema(fields, tuple(column.info(runtime) for column in self.columns))
-            writer = Writer(Path(out), schema, {"source": self.source.describe(), "plan": self.plan.to_json()})
+            run = {
+                "source": self.source.describe(),
+                "root": None if self.root is None else portable(os.path.abspath(self.root)),
+                "plan": self.plan.to_json(),
+            }
+            writer = Writer(Path(out), schema, run)
             run_parts(self.plan, self.source, embedder, writer, observe)
         return VectorSet.open(out)
 

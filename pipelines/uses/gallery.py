@@ -97,14 +97,10 @@ class _Records:
     """Reads what the fields of a set stand for."""
 
     def __init__(self, vs: VectorSet, root: str | Path | None) -> None:
-        source = vs.storage.read_json("run.json").get("source", {}) if vs.storage.exists("run.json") else {}
-        self.files_only = source.get("kind") == "folder"
-        path = Path(source["path"]) if isinstance(source.get("path"), str) else None
-        if root is not None:
-            path = Path(root)
-        elif path is not None and not self.files_only:
-            path = path.parent  # a table's paths are relative to its folder
-        self.root = path
+        run = vs.storage.read_json("run.json") if vs.storage.exists("run.json") else {}
+        self.files_only = run.get("source", {}).get("kind") == "folder"
+        place = root if root is not None else run.get("root")
+        self.root = Path(place) if place is not None else None
         self.modalities = {column.info.field: column.info.modality for column in vs.columns.values()}
 
     def inline(self, field: str) -> bool:

@@ -85,7 +85,7 @@ def results_of(vs: VectorSet, aimed: Aim, k: int, device: str = "auto") -> list[
     for column in filled:
         rows, scores = nearest_rows(column.vectors, vector, k, unit=column.info.normalized)
         found += [(column.info, int(row), float(s)) for row, s in zip(rows[0], scores[0], strict=True)]
-    stored = vs.to_arrow(["id", *vs.fields]).take([row for _, row, _ in found]).to_pylist()
+    stored = vs.take([row for _, row, _ in found], ["id", *vs.fields]).to_pylist()
     return [
         Result(values.pop("id"), score, info.name, info.field, row, values)
         for (info, row, score), values in zip(found, stored, strict=True)

@@ -82,8 +82,7 @@ def write(out: Path, records: Sequence[dict[str, str]], kind: str, root: Path, w
         ColumnInfo(f"{field}_x", field, "x", modality, "space", 2, "float32", True, {"weights": weights or {}})
         for field, modality in FIELDS.items()
     )
-    path = root / "table.csv" if kind == "table" else root
-    writer = Writer(out, Schema(tuple(FIELDS), columns), {"source": {"kind": kind, "path": str(path)}})
+    writer = Writer(out, Schema(tuple(FIELDS), columns), {"source": {"kind": kind}, "root": str(root)})
     n = len(records)
     cells = Cells(np.ones((n, 2), np.float32), ["ok"] * n, [None] * n, [[]] * n)
     values = {field: ([record.get(field) for record in records], [None] * n) for field in FIELDS}

@@ -145,6 +145,17 @@ def test_a_missing_or_cut_part_is_refused(out: Path) -> None:
         VectorSet.open(out)
 
 
+@pytest.mark.parametrize("rows", [[], [0], [9, 0, 4, 4], [5, 6], list(range(9, -1, -1))])
+def test_rows_are_taken_in_the_order_asked_for(out: Path, rows: list[int]) -> None:
+    vs = VectorSet.open(out)
+    assert vs.take(rows, ["id"]).column("id").to_pylist() == [str(vs.ids[row]) for row in rows]
+
+
+def test_rows_that_are_not_there_are_refused(out: Path) -> None:
+    with pytest.raises(UsageError, match="Rows are 0 to 9"):
+        VectorSet.open(out).take([10])
+
+
 def test_an_unfinished_run_is_no_set(tmp_path: Path) -> None:
     write(tmp_path / "vectors", parts=2, finish=False)
     with pytest.raises(RefusedError, match="did not finish; 2 parts"):
