@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 import time
 import tomllib
 from collections.abc import Mapping
@@ -105,7 +107,8 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
 
 def _print_header(job: Job) -> None:
     names = ", ".join(column.name for column in job.columns)
-    typer.echo(f"{_size(job)}; columns: {names}", err=True)
+    width = shutil.get_terminal_size().columns
+    typer.echo(textwrap.fill(f"{_size(job)}; columns: {names}", width, break_long_words=False), err=True)
     notes = job.source.notes()
     passed = [f"{count:,} {suffix}" for suffix, count in notes.get("ignored", {}).items()]
     if notes.get("linked_folders"):
