@@ -17,6 +17,7 @@ from embedders.batching import Pool
 from embedders.modality import PROGRAMMING_ERRORS
 from pipelines.embedding.ahead import work_ahead
 from pipelines.embedding.columns import Column
+from pipelines.embedding.memory import FreeMemory
 from pipelines.embedding.opening import Opened, OpenedCell, open_record
 from pipelines.records import Record
 from pipelines.vectors import Cells
@@ -69,6 +70,7 @@ class PartEmbedder:
         self.root = root
         self.limits = limits or Limits()
         self.batch_size = batch_size
+        self.memory = FreeMemory()
 
     def load(self) -> None:
         """Load all weights now, so that what is missing is said before anything is written."""
@@ -155,6 +157,7 @@ class _Part:
                     cells.vectors[row] = vector
                     cells.status[row] = Status.OK.value
             self.observe(len(batch), failed)
+            self.owner.memory.give_back()
 
     def _fail(self, row: int, column: Column, problem: BadInput) -> None:
         cells = self.cells[column.name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,19 +52,6 @@ def run_parts(
         for stage, seconds in embedded.seconds.items():
             progress.seconds[stage] = progress.seconds.get(stage, 0.0) + seconds
         progress.parts_done += 1
-        del embedded, table
-        _return_free_memory()
         observe(progress)
     writer.finish()
     return progress
-
-
-def _return_free_memory() -> None:
-    """Give freed memory back to the system, where the C library keeps it.
-
-    glibc holds on to freed blocks of up to 32 MB, and pictures and sounds of ever other sizes leave gaps that the
-    next ones do not fit into: without this a process grows by gigabytes over a long run while using none of it.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
