@@ -113,6 +113,7 @@ def test_the_tour_walks_through(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_readme_names_every_embedder_that_is_built_in() -> None:
     listed = {name for name, entry in embedders.entries().items() if entry.provider.startswith("multimodal-")}
     assert listed == {
+        "audio.aligned",
         "audio.starter",
         "audio.wav2vec2",
         "audio.wav2vec2_bundle",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.uses.evaluation import Evaluator, Outcome, Truth
     from pipelines.vectors import VectorSet
 
-__all__ = ["EvaluateOptions", "evaluate_command"]
+__all__ = ["EvaluateOptions", "evaluate_command", "read_truth"]
 
 OPTIONS = {
     "label": "--labels FILE --label COLUMN",
@@ -92,7 +92,7 @@ def _evaluated(found: VectorSet, options: EvaluateOptions) -> tuple[list[Outcome
     from embedders.registry import registry
     from pipelines.uses.evaluation import Evaluator
 
-    truth, remarks = _truth(options)
+    truth, remarks = read_truth(options)
     evaluator = Evaluator(found, truth, seed=options.seed, sample=options.sample)
     missing = evaluator.missing(options.templates, options.swap)
     for protocol in options.protocols:
@@ -142,7 +142,7 @@ def _hint(lack: Sequence[str]) -> str:
     return " ".join(OPTIONS[name] for name in lack)
 
 
-def _truth(options: EvaluateOptions) -> tuple[Truth | None, list[str]]:
+def read_truth(options: EvaluateOptions) -> tuple[Truth | None, list[str]]:
     """What the table of labels says, and what of it could not be read."""
     from pipelines.records import TableSource
     from pipelines.uses.evaluation import Truth

@@ -6,17 +6,15 @@ Only the standard library and Typer are imported here; a command imports what it
 
 from __future__ import annotations
 
-import functools
-import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from embedders.errors import EmbedError
+from pipelines.cli.making import making
+from pipelines.cli.reported import reported
 
 __all__ = ["app", "main"]
 
@@ -28,26 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn errors into one line on stderr and the exit code that their class documents."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **options: Any) -> None:
-        try:
-            command(*args, **options)
-        except EmbedError as error:
-            typer.echo(f"embed: {error}", err=True)
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            typer.echo("\nembed: interrupted; nothing that was committed is lost", err=True)
-            raise typer.Exit(128 + signal.SIGINT) from error
-        except BrokenPipeError as error:  # the reader of our output, `head` say, has gone
-            sys.stderr.close()
-            raise typer.Exit(0) from error
-
-    return wrapped
 
 
 @app.command()
@@ -233,37 +211,7 @@ def evaluate(
     evaluate_command(out, options, save=save, as_json=json)
 
 
-@app.command()
-@reported
-def train(
-    what: Annotated[str, typer.Argument(help="scenes.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the weights.")],
-    preset: Annotated[str, typer.Option(help="quick or full.")] = "quick",
-    seed: Annotated[int, typer.Option(help="Decides examples and weights.")] = 0,
-    pairs: Annotated[str, typer.Option(help="all, or no-direct.")] = "all",
-    minutes: Annotated[float | None, typer.Option(help="Train about this long.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Train this many steps.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 128,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-) -> None:
-    """Train the small starter on drawn scenes; a stopped training goes on by the same command."""
-    from pipelines.cli.train import train_command
-
-    code = train_command(
-        what,
-        out,
-        preset=preset,
-        seed=seed,
-        pairs=pairs,
-        minutes=minutes,
-        steps=steps,
-        batch_size=batch_size,
-        device=device,
-        as_json=json,
-    )
-    raise typer.Exit(code)
-
+app.add_typer(making)
 
 samples = typer.Typer(help="Make records to try everything on.", no_args_is_help=True)
 app.add_typer(samples, name="samples")

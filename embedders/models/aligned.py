@@ -1,0 +1,286 @@
+"""Any embedder carried into another embedder's space by a small head that ``embed align`` learned.
+
+A head is a folder: ``model.safetensors`` with its layers, ``config.json`` with what it belongs to. It changes
+vectors and nothing else, so that it fits whatever embedder it was learned for, of any modality::
+
+    sound = embedders.create("audio.aligned", head="heads/sounds")    # 512 dimensions, comparable with image.clip
+
+Every layer is one of three: ``layernorm``, ``affine`` (``x W' + b``) and ``gelu`` (the exact one, by erf); at the
+end stands unit length.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedders.base import BaseEmbedder, EmbedderSpec, Forward
+from embedders.errors import EmbedError, SetupError, UsageError
+from embedders.models.pooling import unit
+from embedders.weights import read_state, sha256_file
+
+if TYPE_CHECKING:
+    import torch
+
+    from embedders.runtime import Runtime
+
+__all__ = ["CONFIG", "FORMAT", "MARK", "WEIGHTS", "Aligned", "Head", "Layer"]
+
+FORMAT = 1
+"""Version of a head's folder; a later one is refused."""
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+EPSILON = 1e-5
+"""Added to the variance by ``layernorm``: torch's default."""
+KINDS = ("layernorm", "affine", "gelu")
+MARK = "+head:"
+"""Stands in a head's space between the anchor's space and the hash of the head."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of a head; ``gelu`` has neither weight ``(out, in)`` or ``(in,)`` nor bias."""
+
+    kind: str
+    weight: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """From ``(n, a)`` vectors to ``(n, b)`` vectors of unit length, in fp32, on the device its layers are on."""
+
+    layers: tuple[Layer, ...]
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Apply all layers; keeps gradients out and leaves rows that are not finite not finite."""
+        import torch
+        from torch.nn.functional import gelu, layer_norm, linear
+
+        with torch.inference_mode():
+            found = vectors.float()
+            for layer in self.layers:
+                if layer.kind == "gelu":
+                    found = gelu(found)
+                elif layer.kind == "affine":
+                    assert layer.weight is not None
+                    found = linear(found, layer.weight, layer.bias)
+                else:
+                    found = layer_norm(found, found.shape[1:], layer.weight, layer.bias, EPSILON)
+            return unit(found)
+
+    def to(self, device: str) -> Head:
+        """The same on another device."""
+        return Head(
+            tuple(
+                Layer(layer.kind, *(None if t is None else t.to(device) for t in (layer.weight, layer.bias)))
+                for layer in self.layers
+            )
+        )
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each layer is, as ``config.json`` says it."""
+        return [layer.kind for layer in self.layers]
+
+    def content(self) -> bytes:
+        """The weights as a safetensors file: ``<place>.weight`` and ``<place>.bias`` in fp32."""
+        from safetensors.torch import save
+
+        named = {}
+        for place, layer in enumerate(self.layers):
+            for name, tensor in (("weight", layer.weight), ("bias", layer.bias)):
+                if tensor is not None:
+                    named[f"{place}.{name}"] = tensor.detach().float().cpu().contiguous().clone()
+        content: bytes = save(named, {"format": "pt"})
+        return content
+
+    @classmethod
+    def read(cls, file: Path, kinds: Sequence[str], dims: tuple[int, int]) -> Head:
+        """A head from its file of weights; ``dims`` are the lengths of the vectors it takes and makes.
+
+        Raises SetupError for layers that are missing, left over, unknown, or do not fit one another.
+        """
+        state = read_state(file)
+        layers = []
+        width = dims[0]
+        for place, kind in enumerate(kinds):
+            weight, bias = state.pop(f"{place}.weight", None), state.pop(f"{place}.bias", None)
+            layer = Layer(kind, None if weight is None else weight.float(), None if bias is None else bias.float())
+            made = _width(layer, width)
+            if made is None:
+                raise SetupError(
+                    f"Layer {place} of {file}, {kind!r}, cannot take vectors of {width} dimensions",
+                    "The folder is damaged or was made by a later version: align again",
+                )
+            layers.append(layer)
+            width = made
+        if state or width != dims[1]:
+            raise SetupError(
+                f"{file} holds layers that end in {width} dimensions and {len(state)} tensors that no layer uses; "
+                f"{file.with_name(CONFIG)} promises {dims[1]} and none",
+                "The two files belong together: align again",
+            )
+        return cls(tuple(layers))
+
+
+class Aligned(BaseEmbedder):
+    """The embedder that a head was learned for, followed by the head: unit vectors comparable with the anchor's.
+
+    ``head`` is the folder. Everything before the vectors (decoding, windows, flags, batches) is the embedder's own.
+    The space is the anchor's with ``+head:`` and sixteen digits of the SHA-256 of the head's weights.
+
+    Raises SetupError for a folder that is no head, and where the embedder no longer is the one it was learned for.
+    """
+
+    def __init__(self, *, head: str | Path = "") -> None:
+        if not str(head):
+            raise UsageError(
+                f"{type(self).__name__} needs a head", "Name its folder: NAME(head=FOLDER); embed align makes one"
+            )
+        self.folder = Path(head).expanduser()
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """The anchor's dimensions at unit length; details hold those of the embedder below, and the method."""
+        below, anchor = self.base.spec, self.config["anchor"]
+        return EmbedderSpec(
+            below.modality,
+            f"{anchor['space']}{MARK}{sha256_file(self.folder / WEIGHTS)[:16]}",
+            int(anchor["dim"]),
+            True,
+            {"head": self.config["method"], "below": {"space": below.space, **below.details}},
+        )
+
+    @property
+    def weights_identity(self) -> Mapping[str, Any]:
+        """The SHA-256 of the head beside the weights below; a ``seed`` where those, or the anchor's, are random."""
+        below = dict(self.base.weights_identity)
+        seeds = [weights["seed"] for weights in (below, self.config["anchor"]["weights"]) if "seed" in weights]
+        return {
+            "head_sha256": sha256_file(self.folder / WEIGHTS),
+            "below": below,
+            **({"seed": seeds[0]} if seeds else {}),
+        }
+
+    @property
+    def batch_cost(self) -> int:  # type: ignore[override]
+        """That of the embedder below: the head's own need is nothing beside it."""
+        return self.base.batch_cost
+
+    def fingerprint(self, runtime: Runtime) -> dict[str, Any]:
+        """As every embedder's, with the versions of all libraries that the embedder below depends on."""
+        found = super().fingerprint(runtime)
+        below = self.base.fingerprint(runtime)["versions"]
+        return {**found, "versions": {**below, **found["versions"]}}
+
+    def prepare(self, media: Any) -> Any:
+        """What the embedder below makes of it."""
+        return self.base.prepare(media)
+
+    def cost(self, sample: Any) -> int:
+        """That of the embedder below."""
+        return self.base.cost(sample)
+
+    def flags(self, sample: Any) -> tuple[str, ...]:
+        """Those of the embedder below."""
+        return self.base.flags(sample)
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """As the embedder below does."""
+        return self.base.collate(samples)
+
+    def examples(self) -> Sequence[Any]:
+        """Those of the embedder below."""
+        return self.base.examples()
+
+    def load(self, runtime: Runtime) -> Forward:
+        """The embedder below in the runtime's precision, then the head in fp32.
+
+        Raises SetupError where the weights below are not those the head was learned for.
+        """
+        import torch
+
+        recorded = self.config["embedder"]
+        if _content(self.base.weights_identity) != _content(recorded["weights"]):
+            raise SetupError(
+                f"The head in {str(self.folder)!r} was learned for {recorded['name']} with the weights "
+                f"{recorded['weights']}; today's are {dict(self.base.weights_identity)}",
+                "Bring those weights back, or align again",
+            )
+        below = self.base.forward(runtime)
+        dims = (int(recorded["dim"]), int(self.config["anchor"]["dim"]))
+        head = Head.read(self.folder / WEIGHTS, self.config["layers"], dims).to(runtime.device)
+
+        def forward(batch: Any) -> torch.Tensor:
+            found = torch.as_tensor(below(batch), dtype=torch.float32, device=runtime.device)
+            return head(found)
+
+        return forward
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """What the head's folder says of it; raises SetupError where it is none, or of a later version."""
+        path = self.folder / CONFIG
+        cure = "Name a folder that embed align wrote"
+        if not (self.folder / WEIGHTS).is_file():
+            raise SetupError(f"{str(self.folder)!r} holds no {WEIGHTS}", cure)
+        try:
+            found: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+            version = found["head"]
+            kinds, _ = found["layers"], found["method"]
+            sides = (("embedder", ("name", "class", "space", "dim")), ("anchor", ("space", "dim")))
+            _ = [found[side][key] for side, keys in sides for key in keys]
+            _ = [{**found["embedder"]["options"]}, {**found["embedder"]["weights"]}, {**found["anchor"]["weights"]}]
+        except (OSError, ValueError) as error:
+            raise SetupError(f"{path} cannot be read ({error})", cure) from error
+        except (KeyError, TypeError) as error:
+            raise SetupError(f"{path} does not describe a head ({type(error).__name__}: {error})", cure) from error
+        if version != FORMAT:
+            raise SetupError(
+                f"{path} has version {version!r}; this installation reads {FORMAT}", "Upgrade, or align again"
+            )
+        if not isinstance(kinds, list):
+            raise SetupError(f"{path} does not describe a head: its layers are no list", cure)
+        return found
+
+    @cached_property
+    def base(self) -> BaseEmbedder:
+        """The embedder below, as it was when the head was learned."""
+        from embedders.registry import registry
+
+        recorded = self.config["embedder"]
+        try:
+            found = registry.find(recorded["class"])(**recorded["options"])
+            space = found.spec.space
+        except EmbedError as error:
+            raise SetupError(
+                f"The head in {str(self.folder)!r} needs {recorded['name']}, which cannot be made: {error}"
+            ) from error
+        if (space, found.spec.dim) != (recorded["space"], recorded["dim"]):
+            raise SetupError(
+                f"The head in {str(self.folder)!r} was learned for vectors of {recorded['space']!r} "
+                f"({recorded['dim']} dimensions); {recorded['name']} leads to {space!r} ({found.spec.dim}) today",
+                "Bring the weights back that it was learned for, or align again",
+            )
+        return found
+
+
+def _width(layer: Layer, width: int) -> int | None:
+    """Dimensions after a layer; None where it does not fit."""
+    if layer.kind == "gelu":
+        return width if layer.weight is None and layer.bias is None else None
+    if layer.kind not in KINDS or layer.weight is None or layer.bias is None:
+        return None
+    shape = tuple(layer.weight.shape)
+    made = shape[0] if shape else 0
+    expected = (made, width) if layer.kind == "affine" else (width,)
+    return made if shape == expected and tuple(layer.bias.shape) == (made,) else None
+
+
+def _content(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the weights: a file that was renamed holds the same."""
+    return {key: value for key, value in identity.items() if key not in ("file", "folder")}
