@@ -17,7 +17,7 @@ PLAIN_EVERY = 10.0
 """Seconds between two lines where nobody watches live."""
 
 
-SETTLED = 0.02
+SETTLED = 0.1
 """Share of the work after which the rate says something about the rest."""
 
 
