@@ -7,6 +7,8 @@
                                     engines/ runs the parts
 
     pipeline.py   which embedder for which field; Pipeline(...).run(source, out)
+    uses/         search and evaluate: read a vector set, never write one
+    training/     procedural scenes, the starter's training, heads that align two spaces
     cli/          the command `embed`: parse, call, print
 
 Importing this package loads neither torch nor pyarrow; reading a set needs no embedder::
