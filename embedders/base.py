@@ -200,7 +200,8 @@ class BaseEmbedder(ABC):
             raise UsageError("embed takes a list of inputs", f"For one input: embed([{type(inputs).__name__}])")
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"The batch size is {batch_size!r}; it must be 1 or more")
-        decoder = modality(self.spec.modality)
+        spec = self.spec  # read once: it may look at files
+        decoder = modality(spec.modality)
         bounds = limits or Limits()
 
         runtime = Runtime.of(device=device, precision=precision)
@@ -210,7 +211,7 @@ class BaseEmbedder(ABC):
         def empty_pool() -> None:
             for batch in pool.batches():
                 found = self.forward(runtime)(self.collate([sample for _, sample in batch]))
-                checked = check_rows(found, len(batch), self.spec)
+                checked = check_rows(found, len(batch), spec)
                 rows.update(zip((position for position, _ in batch), checked, strict=True))
 
         for position, raw in enumerate(inputs):
@@ -218,10 +219,8 @@ class BaseEmbedder(ABC):
             if pool.add((position, sample), self.cost(sample)):
                 empty_pool()
         empty_pool()
-        vectors = (
-            np.stack([rows[i] for i in range(len(rows))]) if rows else np.empty((0, self.spec.dim), np.float32)
-        )
-        for position, failure in row_failures(vectors, self.spec).items():
+        vectors = np.stack([rows[i] for i in range(len(rows))]) if rows else np.empty((0, spec.dim), np.float32)
+        for position, failure in row_failures(vectors, spec).items():
             raise BadInput(failure.status, failure.code, f"input {position}: {failure}")
         return vectors
 

@@ -38,7 +38,7 @@ class Job:
     @property
     def vector_bytes(self) -> int:
         """About how many bytes of vectors the run will write."""
-        return self.plan.rows * sum(4 * column.embedder.spec.dim for column in self.columns)
+        return self.plan.rows * sum(4 * column.spec.dim for column in self.columns)
 
     def run(self, out: str | Path, observe: Callable[[Progress], None] = lambda progress: None) -> VectorSet:
         """Load the weights, then write the set part by part; returns it opened.

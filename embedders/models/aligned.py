@@ -167,7 +167,7 @@ class Aligned(BaseEmbedder):
         }
 
     @property
-    def batch_cost(self) -> int:  # type: ignore[override]
+    def batch_cost(self) -> int:  # type: ignore[override]  # that of the embedder it stands on
         """That of the embedder below: the head's own need is nothing beside it."""
         return self.base.batch_cost
 

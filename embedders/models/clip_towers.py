@@ -106,7 +106,7 @@ class Source:
             with _explained(str(checkpoint)):
                 # without weights open_clip would log a warning and return random parameters
                 built = open_clip.create_model(name, pretrained, require_pretrained=True, weights_only=True)
-        return built  # type: ignore[no-any-return]
+        return built  # type: ignore[no-any-return]  # open_clip has no types
 
     def tokenizer(self) -> Any:
         """open_clip's tokenizer of the model; raises SetupError where its vocabulary is not to be had."""

@@ -157,4 +157,4 @@ def _build(source: Weights) -> torch.nn.Module:
             "Save one with torch.save(model.state_dict(), FILE)",
         )
     network.load_state_dict({**{name: torch.zeros((), dtype=torch.long) for name in counters}, **found})
-    return network  # type: ignore[no-any-return]
+    return network  # type: ignore[no-any-return]  # torchvision has no types

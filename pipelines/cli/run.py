@@ -125,7 +125,7 @@ def _size(job: Job) -> str:
 
 
 def _print_plan(job: Job, as_json: bool) -> None:
-    specs = {column.name: column.embedder.spec for column in job.columns}
+    specs = {column.name: column.spec for column in job.columns}
     if as_json:
         columns = [
             {"name": c.name, "field": c.field, "embedder": c.reference, "dim": s.dim, "space": s.space}

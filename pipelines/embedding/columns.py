@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embedders import BaseEmbedder, Runtime, UsageError
+from embedders import BaseEmbedder, EmbedderSpec, Runtime, UsageError
 from embedders.errors import nearest
 from embedders.registry import parse, registry
 from pipelines.vectors import ColumnInfo
@@ -26,14 +27,19 @@ class Column:
     reference: str
     embedder: BaseEmbedder
 
+    @functools.cached_property
+    def spec(self) -> EmbedderSpec:
+        """The embedder's spec, read once: it may look at files, and every record and batch needs it."""
+        return self.embedder.spec
+
     @property
     def modality(self) -> str:
         """The modality of the field."""
-        return self.embedder.spec.modality
+        return self.spec.modality
 
     def info(self, runtime: Runtime) -> ColumnInfo:
         """What is recorded of the column."""
-        spec = self.embedder.spec
+        spec = self.spec
         decoding = dict(registry.modality(spec.modality).policy)
         return ColumnInfo(
             name=self.name,

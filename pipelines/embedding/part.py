@@ -120,7 +120,7 @@ class _Part:
         self.waited = 0.0
         self.forward_seconds = {column.name: 0.0 for column in owner.columns}
         self.fields: dict[str, tuple[list[str | None], list[str | None]]] = {}
-        self.cells = {column.name: _no_cells(rows, column.embedder.spec.dim) for column in owner.columns}
+        self.cells = {column.name: _no_cells(rows, column.spec.dim) for column in owner.columns}
         self.pools: dict[str, Pool[tuple[int, Any]]] = {
             column.name: Pool(column.embedder.batch_cost, owner.batch_size) for column in owner.columns
         }
@@ -171,7 +171,7 @@ def _forward(column: Column, runtime: Runtime, samples: list[Any]) -> list[Any]:
     embedder = column.embedder
     try:
         found = embedder.forward(runtime)(embedder.collate(samples))
-        vectors = check_rows(found, len(samples), embedder.spec)
+        vectors = check_rows(found, len(samples), column.spec)
     except EmbedError:
         raise
     except PROGRAMMING_ERRORS as error:
@@ -179,7 +179,7 @@ def _forward(column: Column, runtime: Runtime, samples: list[Any]) -> list[Any]:
     except Exception as error:
         problem = BadInput(Status.MODEL_ERROR, "FORWARD", f"{type(error).__name__}: {error}")
     else:
-        failures = row_failures(vectors, embedder.spec)
+        failures = row_failures(vectors, column.spec)
         return [failures.get(position, vector) for position, vector in enumerate(vectors)]
     # outside of the handler, whose exception would keep the failed batch's tensors alive
     if len(samples) == 1:

@@ -128,7 +128,7 @@ def learn(
             for group in optimizer.param_groups:
                 group["lr"] = _rate(recipe, step)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             if step % every and step < recipe.steps:
                 continue

@@ -131,6 +131,15 @@ def test_long_words_are_batched_apart_from_short_ones(embed: Embed) -> None:
     assert embedder.batches == [["extraordinary"], ["a", "b", "c"]]
 
 
+def test_a_spec_that_may_look_at_files_is_read_once(embed: Embed, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    plain = Letters.spec.fget
+    monkeypatch.setattr(Letters, "spec", property(lambda self: (reads.append(1), plain(self))[1]))
+    columns = [Column("word_letters", "word", "toy.letters", Letters())]
+    embed(["bell"] * 200, columns, batch_size=2)
+    assert len(reads) == 1
+
+
 words = st.lists(st.sampled_from(["a", "bell", "wonderful", "extraordinarily", "!nan", "!bad", "", "!forward"]))
 
 
