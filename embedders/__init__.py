@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embedders.base import BaseEmbedder, EmbedderSpec
+    from embedders.base import BaseEmbedder, EmbedderSpec, anchor_space
     from embedders.errors import (
         BadInput,
         ContractError,
@@ -57,6 +57,7 @@ __all__ = [
     "TooManyFailures",
     "UsageError",
     "Waveform",
+    "anchor_space",
     "create",
     "entries",
     "find",
@@ -64,7 +65,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "embedders.base": ("BaseEmbedder", "EmbedderSpec"),
+    "embedders.base": ("BaseEmbedder", "EmbedderSpec", "anchor_space"),
     "embedders.modality": ("Decoded", "Limits", "Modality", "Waveform"),
     "embedders.registry": ("create", "entries", "find", "register"),
     "embedders.runtime": ("Runtime",),

@@ -27,7 +27,16 @@ from embedders.modality import Limits
 if TYPE_CHECKING:
     from embedders.runtime import Runtime
 
-__all__ = ["BaseEmbedder", "EmbedderSpec", "Forward", "Vectors", "check_rows", "row_failures"]
+__all__ = [
+    "HEAD",
+    "BaseEmbedder",
+    "EmbedderSpec",
+    "Forward",
+    "Vectors",
+    "anchor_space",
+    "check_rows",
+    "row_failures",
+]
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 """Shape ``(n, dim)``, float32, C-contiguous."""
@@ -43,7 +52,8 @@ UNIT_TOLERANCE = 1e-3
 class EmbedderSpec:
     """What can be known about an embedder before its weights are there.
 
-    ``space`` decides what may be compared: two vectors are comparable if and only if their spaces are equal.
+    ``space`` decides what may be compared: two vectors are comparable if and only if :func:`anchor_space` of both
+    is equal.
     ``details`` holds everything else that decides a vector's value (preprocessing, pooling, windows), as plain
     JSON values; it goes into the fingerprint.
     """
@@ -53,6 +63,19 @@ class EmbedderSpec:
     dim: int
     normalized: bool
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+HEAD = "+head:"
+"""Stands in the space of a head's vectors between the anchor's space and the hash of the head."""
+
+
+def anchor_space(space: str) -> str:
+    """The space that vectors are compared in: a head brings its vectors into its anchor's.
+
+    Vectors of ``clip+head:1f3a`` were made by another encoder than those of ``clip``, so that they are not mixed
+    into one column, but they were taught to lie among them.
+    """
+    return space.partition(HEAD)[0]
 
 
 class BaseEmbedder(ABC):

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedders.base import BaseEmbedder, EmbedderSpec, Forward
+from embedders.base import HEAD, BaseEmbedder, EmbedderSpec, Forward
 from embedders.errors import EmbedError, SetupError, UsageError
 from embedders.models.pooling import unit
 from embedders.weights import read_state, sha256_file
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from embedders.runtime import Runtime
 
-__all__ = ["CONFIG", "FORMAT", "MARK", "WEIGHTS", "Aligned", "Head", "Layer"]
+__all__ = ["CONFIG", "FORMAT", "WEIGHTS", "Aligned", "Head", "Layer", "aligned_name"]
 
 FORMAT = 1
 """Version of a head's folder; a later one is refused."""
@@ -36,8 +36,6 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 EPSILON = 1e-5
 """Added to the variance by ``layernorm``: torch's default."""
 KINDS = ("layernorm", "affine", "gelu")
-MARK = "+head:"
-"""Stands in a head's space between the anchor's space and the hash of the head."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +147,14 @@ class Aligned(BaseEmbedder):
         below, anchor = self.base.spec, self.config["anchor"]
         return EmbedderSpec(
             below.modality,
-            f"{anchor['space']}{MARK}{sha256_file(self.folder / WEIGHTS)[:16]}",
+            f"{anchor['space']}{HEAD}{sha256_file(self.folder / WEIGHTS)[:16]}",
             int(anchor["dim"]),
             True,
-            {"head": self.config["method"], "below": {"space": below.space, **below.details}},
+            {
+                "head": self.config["method"],
+                "below": {"space": below.space, **below.details},
+                "anchor": {key: anchor[key] for key in ("name", "modality", "options", "space")},
+            },
         )
 
     @property
@@ -232,9 +234,9 @@ class Aligned(BaseEmbedder):
             found: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
             version = found["head"]
             kinds, _ = found["layers"], found["method"]
-            sides = (("embedder", ("name", "class", "space", "dim")), ("anchor", ("space", "dim")))
+            sides = (("embedder", ("name", "class", "space", "dim")), ("anchor", ("name", "modality", "space", "dim")))
             _ = [found[side][key] for side, keys in sides for key in keys]
-            _ = [{**found["embedder"]["options"]}, {**found["embedder"]["weights"]}, {**found["anchor"]["weights"]}]
+            _ = [{**found[side][key]} for side, _ in sides for key in ("options", "weights")]
         except (OSError, ValueError) as error:
             raise SetupError(f"{path} cannot be read ({error})", cure) from error
         except (KeyError, TypeError) as error:
@@ -267,6 +269,14 @@ class Aligned(BaseEmbedder):
                 "Bring the weights back that it was learned for, or align again",
             )
         return found
+
+
+def aligned_name(modality: str) -> str:
+    """The name that heads on embedders of a modality go by: ``audio.aligned``, or the class of one without a name."""
+    from embedders.registry import registry
+
+    name = f"{modality}.aligned"
+    return name if name in registry.entries() else f"{Aligned.__module__}:{Aligned.__qualname__}"
 
 
 def _width(layer: Layer, width: int) -> int | None:

@@ -103,7 +103,7 @@ def _print(head: Path, report: dict[str, Any], as_json: bool) -> None:
         return
     typer.echo(head_table(report))
     _say(f"The space is {report['space']}")
-    _say(f"Embed with it: embedders.models.aligned:Aligned(head={head})")
+    _say(f"Embed with it: {report['embedder']}(head={head})")
 
 
 def _say(line: str) -> None:

@@ -24,7 +24,7 @@ def train(
     pairs: Annotated[str, typer.Option(help="all, or no-direct.")] = "all",
     minutes: Annotated[float | None, typer.Option(help="Train about this long.")] = None,
     steps: Annotated[int | None, typer.Option(help="Train this many steps.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 128,
+    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

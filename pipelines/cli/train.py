@@ -31,7 +31,7 @@ def train_command(
     pairs: str = "all",
     minutes: float | None = None,
     steps: int | None = None,
-    batch_size: int = 128,
+    batch_size: int = 64,
     device: str = "auto",
     as_json: bool = False,
 ) -> int:

@@ -116,10 +116,7 @@ def _column(
     used: set[str],
 ) -> Column:
     if isinstance(choice, BaseEmbedder):
-        names = {e.target: e.name for e in registry.entries().values()}
-        cls = type(choice)
-        target = f"{cls.__module__}:{cls.__qualname__}"
-        name = names.get(target, target)
+        name = _name_of(choice)
         used.add(name)
         return Column(f"{field}_{_variant(name)}", field, name, choice)
     name, options = parse(choice)
@@ -134,6 +131,14 @@ def _column(
     if key not in shared:
         shared[key] = registry.create(name, **options)
     return Column(f"{field}_{variant}", field, name, shared[key])
+
+
+def _name_of(embedder: BaseEmbedder) -> str:
+    """The name that its class is registered under, one of its modality where there are several; else its path."""
+    target = f"{type(embedder).__module__}:{type(embedder).__qualname__}"
+    names = [entry.name for entry in registry.entries().values() if entry.target == target]
+    mine = [name for name in names if name.split(".")[0] == embedder.spec.modality]
+    return (mine or names or [target])[0]
 
 
 def _weights_for(name: str, weights: str | Mapping[str, str] | None) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedders import BaseEmbedder, EmbedError, UsageError
+from embedders import BaseEmbedder, EmbedError, UsageError, anchor_space
 from embedders.errors import nearest
 from embedders.registry import MODALITIES, parse, registry
 from pipelines.vectors import ColumnInfo, VectorColumn, VectorSet
@@ -31,7 +31,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Aim:
-    """A query with the columns it searches, all of one space, and the embedder that leads there."""
+    """A query with the columns it searches, all comparable with each other, and the embedder that leads there."""
 
     query: Query
     columns: tuple[VectorColumn, ...]
@@ -47,26 +47,27 @@ def aim(vs: VectorSet, query: Any, column: str | None = None, by: str | None = N
 
     Without ``column`` the query searches the columns of the one space that it reaches by an embedder of the set;
     where there is none, by any installed embedder that leads there with the options of the set's (a text tower for
-    a set of pictures).
+    a set of pictures). Columns made with a head are searched along with those of its anchor's space.
 
     Raises UsageError, with the choices, where there are several spaces or none, and where an embedder made from
     the recorded options no longer leads to the recorded space.
     """
     readings = list(_readings(query, by))
     columns = [vs[column]] if column is not None else list(vs.columns.values())
-    ways = [(reading, found) for reading in readings for found in columns if _sources(vs, reading, found)]
+    pairs = list(itertools.product(readings, columns))
+    ways = [(reading, found) for reading, found in pairs if _sources(vs, reading, found)]
     foreign: dict[tuple[str, str], BaseEmbedder] = {}
     if not ways:
         reasons: list[str] = []
-        for reading, found in itertools.product(readings, columns):
-            way = (reading.modality, found.space)
+        for reading, found in pairs:
+            way = (reading.modality, anchor_space(found.space))
             embedder = foreign.get(way) or _kin(reading.modality, found.info, reasons)
             if embedder is not None:
                 foreign[way] = embedder
-                ways.append((reading, found))
+        ways = [(r, found) for r, found in pairs if (r.modality, anchor_space(found.space)) in foreign]
         if not ways:
             raise _unreachable(vs, readings, columns, reasons)
-    spaces = dict.fromkeys(found.space for _, found in ways)
+    spaces = dict.fromkeys(anchor_space(found.space) for _, found in ways)
     modalities = dict.fromkeys(reading.modality for reading, _ in ways)
     if len(modalities) > 1:
         raise UsageError(
@@ -74,7 +75,7 @@ def aim(vs: VectorSet, query: Any, column: str | None = None, by: str | None = N
         )
     if len(spaces) > 1:
         choices = "; ".join(
-            f"{', '.join(found.info.name for _, found in ways if found.space == space)} ({space})"
+            f"{', '.join(found.info.name for _, found in ways if anchor_space(found.space) == space)} ({space})"
             for space in spaces
         )
         raise UsageError(
@@ -82,7 +83,7 @@ def aim(vs: VectorSet, query: Any, column: str | None = None, by: str | None = N
             _choose("in", [found.info.name for _, found in ways]),
         )
     reading, first = ways[0]
-    way = (reading.modality, first.space)
+    way = (reading.modality, anchor_space(first.space))
     chosen = foreign[way] if foreign else _rebuilt(_sources(vs, reading, first)[0])
     return Aim(reading, tuple(found for _, found in ways), chosen)
 
@@ -123,9 +124,14 @@ def _choose(option: str, choices: Iterable[str]) -> str:
 
 
 def _sources(vs: VectorSet, query: Query, column: VectorColumn) -> list[ColumnInfo]:
-    """The set's columns whose embedder takes the query into a column's space; the column's own first."""
+    """The set's columns whose embedder takes the query to where it is compared with a column; its own first.
+
+    After it come those of its very space, and last those that stand beside it by a head.
+    """
     infos = [column.info, *(other.info for other in vs.columns.values() if other is not column)]
-    return [info for info in infos if info.space == column.space and info.modality == query.modality]
+    space = anchor_space(column.space)
+    found = [info for info in infos if anchor_space(info.space) == space and info.modality == query.modality]
+    return sorted(found, key=lambda info: info.space != column.space)
 
 
 def _rebuilt(info: ColumnInfo) -> BaseEmbedder:
@@ -140,14 +146,19 @@ def _rebuilt(info: ColumnInfo) -> BaseEmbedder:
 
 
 def _kin(modality: str, info: ColumnInfo, reasons: list[str]) -> BaseEmbedder | None:
-    """An installed embedder of a modality that leads to a column's space with the options of the column's own."""
-    variant = parse(info.embedder)[0].rpartition(".")[2]
+    """An installed embedder of a modality that leads to a column's space with the options of the column's own.
+
+    For a column that a head made these are the options of the embedder that the head was anchored to.
+    """
+    anchor = info.fingerprint.get("details", {}).get("anchor")
+    recorded = anchor or {"name": info.embedder, "options": info.fingerprint.get("options", {})}
+    variant = parse(recorded["name"])[0].rpartition(".")[2]
     names = [name for name in registry.entries() if name.split(".")[0] == modality]
     for name in sorted(names, key=lambda name: name.split(".")[1] != variant):  # a tower's twin is its namesake
         try:
             cls = registry.find(name)
             taken = inspect.signature(cls.__init__).parameters
-            options = {key: value for key, value in info.fingerprint.get("options", {}).items() if key in taken}
+            options = {key: value for key, value in recorded["options"].items() if key in taken}
             embedder = cls(**options)
             space = embedder.spec.space
         except EmbedError as error:
@@ -155,7 +166,7 @@ def _kin(modality: str, info: ColumnInfo, reasons: list[str]) -> BaseEmbedder | 
         except Exception as error:  # options of a stranger: whatever it raises, it is no way there
             reasons.append(f"{name}: {type(error).__name__}: {error}")
         else:
-            if space == info.space and embedder.spec.modality == modality:
+            if space == anchor_space(info.space) and embedder.spec.modality == modality:
                 return embedder
             reasons.append(f"{name} leads to {space!r}")
     return None
@@ -169,7 +180,8 @@ def _unreachable(
     theirs = ", ".join(f"{column.info.name!r} ({column.space})" for column in columns)
     if mine:
         reached = ", ".join(dict.fromkeys(mine.values()))
-        reachable = [c.info.name for c in vs.columns.values() if c.space in mine.values()]
+        spaces = {anchor_space(space) for space in mine.values()}
+        reachable = [c.info.name for c in vs.columns.values() if anchor_space(c.space) in spaces]
         return UsageError(
             f"A query of modality {modalities} leads to the space {reached}, and only vectors of one space can "
             f"be compared; there is no way to {theirs}",

@@ -12,7 +12,8 @@ import numpy as np
 
 from embedders import Runtime
 from embedders.errors import UsageError, nearest
-from embedders.models.aligned import CONFIG, FORMAT, MARK, WEIGHTS, Head
+from embedders.base import HEAD
+from embedders.models.aligned import CONFIG, FORMAT, WEIGHTS, Head, aligned_name
 from embedders.weights import sha256_file
 from pipelines.training.align.card import head_card
 from pipelines.training.align.closed import CLOSED, solve
@@ -193,12 +194,12 @@ def write(
         "layers": made.head.kinds,
         "settings": made.settings,
         "seed": options.seed,
-        "embedder": {**_recorded(pairs.source), "modality": pairs.source.modality},
+        "embedder": _recorded(pairs.source),
         "anchor": _recorded(pairs.anchor),
     }
     storage.write_json(CONFIG, config)
-    space = f"{pairs.anchor.space}{MARK}{sha256_file(storage.path(WEIGHTS))[:16]}"
-    report = {"space": space, **report}
+    space = f"{pairs.anchor.space}{HEAD}{sha256_file(storage.path(WEIGHTS))[:16]}"
+    report = {"space": space, "embedder": aligned_name(pairs.source.modality), **report}
     card = head_card(config, report).encode()
     storage.write("MODEL_CARD.md", lambda file: _put(card, file))
     storage.write_json("report.json", report)
@@ -209,6 +210,7 @@ def _recorded(info: ColumnInfo) -> dict[str, Any]:
     """What a head must know of a column's embedder: enough to make it again and to see that it is the same."""
     return {
         "name": info.embedder,
+        "modality": info.modality,
         "class": info.fingerprint.get("class", info.embedder),
         "options": dict(info.fingerprint.get("options", {})),
         "space": info.space,

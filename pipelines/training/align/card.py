@@ -14,7 +14,7 @@ It takes the vectors of `{name}` ({dim} dimensions) and makes vectors of {anchor
 compared with those of `{anchor_name}`. Space: `{space}`.
 
 ```python
-embedders.create("embedders.models.aligned:Aligned", head="FOLDER")
+embedders.create("{embedder}", head="FOLDER")
 ```
 
 Method {method}, seed {seed}, learned from {train:,} pairs of a vector set (`{source}` and `{anchor}`), chosen by
@@ -68,7 +68,7 @@ def head_card(config: Mapping[str, Any], report: Mapping[str, Any]) -> str:
         anchor_name=config["anchor"]["name"],
         method=config["method"],
         anchor_dim=config["anchor"]["dim"],
-        **{key: report[key] for key in ("space", "seed", "source", "anchor")},
+        **{key: report[key] for key in ("space", "embedder", "seed", "source", "anchor")},
         **{key: report["rows"][key] for key in ("train", "valid", "test")},
         groups=report["groups"]["test"],
         remarks=" ".join(f"{remark}." for remark in report["remarks"]),

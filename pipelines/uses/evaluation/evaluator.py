@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedders.base import anchor_space
 from embedders.errors import UsageError, nearest
 from embedders.registry import registry
 from pipelines.uses.evaluation.classes import class_vectors, zero_shot
@@ -138,14 +139,14 @@ class Evaluator:
         if not templates:
             raise UsageError("There is no template", "Give at least one, like 'a photo of a {}'")
         self._known("label")
-        space = self.vectors[column].space
+        space = anchor_space(self.vectors[column].space)
         embedder = embedder or self._words(space)
         if embedder is None:
             raise UsageError(
                 f"No column of space {space!r} takes words, so that nothing can embed the templates",
                 "Name an embedder of that space that does",
             )
-        if embedder.spec.space != space:
+        if anchor_space(embedder.spec.space) != space:
             raise UsageError(
                 f"{column!r} is in space {space!r}, and the templates would be in {embedder.spec.space!r}",
                 "Only vectors of one space can be compared",
@@ -222,7 +223,7 @@ class Evaluator:
     def pairs(self, columns: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Two columns of one space from different fields; of the named columns, or of all that have rows."""
         infos = [self.vectors[name].info for name in columns or self.columns()]
-        found = [(a, b) for a, b in combinations(infos, 2) if a.space == b.space and a.field != b.field]
+        found = [(a, b) for a, b in combinations(infos, 2) if anchor_space(a.space) == anchor_space(b.space) and a.field != b.field]
         vs = self.vectors
         return [(a.name, b.name) for a, b in found if columns or (vs[a.name].ok & vs[b.name].ok).sum() >= 2]
 
@@ -275,14 +276,14 @@ class Evaluator:
 
     def _same_space(self, a: str, b: str) -> None:
         one, other = self.vectors[a].space, self.vectors[b].space
-        if one != other:
+        if anchor_space(one) != anchor_space(other):
             raise UsageError(
                 f"{a!r} is in space {one!r} and {b!r} in {other!r}", "Only vectors of one space can be compared"
             )
 
     def _words(self, space: str) -> BaseEmbedder | None:
         for name, column in self.vectors.columns.items():
-            if column.space == space and self._takes_words(name):
+            if anchor_space(column.space) == space and self._takes_words(name):
                 return rebuilt(column.info.fingerprint)
         return None
 
@@ -291,7 +292,7 @@ class Evaluator:
 
     def _shown(self, embedder: BaseEmbedder | None) -> list[str]:
         """Columns that words can be compared with, but that do not hold words themselves."""
-        spaces = {self.vectors[name].space for name in self.vectors if self._takes_words(name)}
+        spaces = {anchor_space(self.vectors[name].space) for name in self.vectors if self._takes_words(name)}
         if embedder is not None:
-            spaces = {embedder.spec.space}
-        return [n for n in self.columns() if self.vectors[n].space in spaces and not self._takes_words(n)]
+            spaces = {anchor_space(embedder.spec.space)}
+        return [n for n in self.columns() if anchor_space(self.vectors[n].space) in spaces and not self._takes_words(n)]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedders import Runtime
+from embedders.base import anchor_space
 from embedders.errors import EmbedError, SetupError, UsageError
 from embedders.modality import Waveform
 from pipelines.uses.evaluation.figures import Figure, Outcome
@@ -49,10 +50,10 @@ class MtebEncoder:
         if not bundled:
             raise UsageError("There is no embedder for mteb", "Give those of one space, one for each modality")
         self.embedders: dict[str, BaseEmbedder] = {}
-        self.space = bundled[0].spec.space
+        self.space = anchor_space(bundled[0].spec.space)
         for embedder in bundled:
             spec = embedder.spec
-            if spec.space != self.space:
+            if anchor_space(spec.space) != self.space:
                 raise UsageError(
                     f"The embedders are in the spaces {self.space!r} and {spec.space!r}",
                     "Only vectors of one space can be compared",

@@ -39,7 +39,10 @@ def config(**changes: Any) -> dict[str, Any]:
         "method": "mlp",
         "layers": ["layernorm", "affine", "gelu", "affine"],
         "embedder": {**below, "space": "toy:2.0", "dim": 3, **changes.pop("embedder", {})},
-        "anchor": {"space": "photos", "dim": 4, "weights": {}, **changes.pop("anchor", {})},
+        "anchor": {
+            **{"name": "image.photos", "modality": "image", "options": {}, "space": "photos", "dim": 4},
+            **{"weights": {}, **changes.pop("anchor", {})},
+        },
         **changes,
     }
 

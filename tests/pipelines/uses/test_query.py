@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from embedders import UsageError
+from embedders.models.aligned import Aligned, Head, Layer
 from pipelines import Pipeline, VectorSet
 from pipelines.uses.query import aim
-from tests.pipelines.uses.signs import Slogan, signs, slogans  # noqa: F401  # fixtures
+from tests.pipelines.uses.signs import SignLetters, Slogan, signs, slogans  # noqa: F401  # fixtures
 
 WORDS = [{"id": word, "word": word} for word in ("bell", "drum", "siren")]
 
@@ -152,3 +154,53 @@ def test_an_embedder_that_no_longer_leads_to_the_recorded_space_is_refused(vs: V
 def test_an_unknown_column_is_named(vs: VectorSet) -> None:
     with pytest.raises(UsageError, match="Did you mean 'word_letters'"):
         aim(vs, "bell", column="word_leters")
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Path:
+    """Brings signs, which have a space of their own, to the words of scale 2."""
+    folder = tmp_path / "head"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(Head((Layer("affine", torch.eye(3), torch.zeros(3)),)).content())
+    below = {"name": "sign.letters", "class": f"{SignLetters.__module__}:SignLetters", "space": "toy:5.0"}
+    anchor = {"name": "toy.letters", "modality": "toy", "options": {"scale": 2.0}, "space": "toy:2.0"}
+    config = {
+        "head": 1,
+        "method": "ridge",
+        "layers": ["affine"],
+        "embedder": {**below, "modality": "sign", "options": {"scale": 5.0}, "dim": 3, "weights": {}},
+        "anchor": {**anchor, "dim": 3, "weights": {}},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture
+def headed(tmp_path: Path, head: Path, signs: None) -> VectorSet:  # noqa: F811
+    """Words, and signs that a head brought to them."""
+    records = [{"id": "a", "word": "drum", "post": file(tmp_path, "a.sign")}]
+    embed = {"word": "toy.letters(scale=2.0)", "post": Aligned(head=str(head))}
+    return Pipeline(embed).run(records, tmp_path / "headed")
+
+
+def test_a_query_searches_what_a_head_brought_to_its_space(headed: VectorSet) -> None:
+    aimed = aim(headed, "bell")
+    assert [column.info.name for column in aimed.columns] == ["word_letters", "post_aligned"]
+    assert aimed.embedder.spec.space == "toy:2.0"
+
+
+def test_a_query_through_a_head_searches_the_anchor(headed: VectorSet, tmp_path: Path) -> None:
+    aimed = aim(headed, file(tmp_path, "b.sign"), column="word_letters")
+    assert aimed.embedder.spec.space.startswith("toy:2.0+head:")
+
+
+def test_what_only_a_head_made_is_searched_by_its_anchors_embedder(
+    head: Path,
+    tmp_path: Path,
+    signs: None,  # noqa: F811
+) -> None:
+    records = [{"id": "a", "post": file(tmp_path, "a.sign")}]
+    vs = Pipeline({"post": Aligned(head=str(head))}).run(records, tmp_path / "alone")
+    aimed = aim(vs, "bell")
+    assert (aimed.embedder.spec.modality, aimed.embedder.spec.space) == ("toy", "toy:2.0")
+
