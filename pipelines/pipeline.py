@@ -76,8 +76,9 @@ class Pipeline:
     """Embeds sources into vector sets.
 
     ``embed`` maps fields to embedders (see :func:`~pipelines.embedding.columns.columns_for`); without it every
-    field named like a modality gets that modality's defaults. ``weights`` is one option for all embedders or one
-    per name; ``batch_size`` caps the rows of a batch; ``threads`` decode (default: one per core)::
+    field named like a modality gets that modality's defaults, or the embedder named ``models`` of its modality
+    (``starter``). ``weights`` is one option for all embedders or one per name; ``batch_size`` caps the rows of a
+    batch; ``threads`` decode (default: one per core)::
 
         Pipeline({"photo": ["image.resnet50", "image.clip"]}, device="cuda").run("photos.csv", "vectors")
     """
@@ -86,6 +87,7 @@ class Pipeline:
         self,
         embed: Mapping[str, str | BaseEmbedder | Sequence[str | BaseEmbedder]] | None = None,
         *,
+        models: str | None = None,
         weights: str | Mapping[str, str] | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -98,6 +100,7 @@ class Pipeline:
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
         self.embed = embed
+        self.models = models
         self.weights = weights
         self.device = device
         self.precision = precision
@@ -129,7 +132,7 @@ class Pipeline:
             raise UsageError(f"A folder's files lie in it; root {str(root)!r} is for the paths of a table")
         if not opened.fields():
             make_plan(opened, self.part_rows)  # says why there is nothing
-        columns = tuple(columns_for(opened.fields(), self.embed, self.weights))
+        columns = tuple(columns_for(opened.fields(), self.embed, self.weights, self.models))
         fields = list(dict.fromkeys(column.field for column in columns))
         check_names(fields, [column.name for column in columns])
         if isinstance(opened, TableSource):

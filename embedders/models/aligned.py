@@ -234,7 +234,10 @@ class Aligned(BaseEmbedder):
             found: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
             version = found["head"]
             kinds, _ = found["layers"], found["method"]
-            sides = (("embedder", ("name", "class", "space", "dim")), ("anchor", ("name", "modality", "space", "dim")))
+            sides = (
+                ("embedder", ("name", "class", "space", "dim")),
+                ("anchor", ("name", "modality", "space", "dim")),
+            )
             _ = [found[side][key] for side, keys in sides for key in keys]
             _ = [{**found[side][key]} for side, _ in sides for key in ("options", "weights")]
         except (OSError, ValueError) as error:
@@ -272,7 +275,7 @@ class Aligned(BaseEmbedder):
 
 
 def aligned_name(modality: str) -> str:
-    """The name that heads on embedders of a modality go by: ``audio.aligned``, or the class of one without a name."""
+    """The name that heads on embedders of a modality go by: ``audio.aligned``; without one, the class's path."""
     from embedders.registry import registry
 
     name = f"{modality}.aligned"

@@ -37,6 +37,10 @@ def run(
         list[str] | None,
         typer.Option("--embed", "-e", metavar="FIELD=NAME", help="Embed a field by an embedder; repeatable."),
     ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Embed each modality by its embedder NAME: starter, clip."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with any of these options.")] = None,
     weights: Annotated[
         list[str] | None,
@@ -73,6 +77,7 @@ def run(
         "source": source,
         "out": out,
         "embed": embed,
+        "models": models,
         "weights": weights,
         "device": device,
         "precision": precision,

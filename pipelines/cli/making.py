@@ -17,7 +17,7 @@ making = typer.Typer()
 @making.command()
 @reported
 def train(
-    what: Annotated[str, typer.Argument(help="scenes.")],
+    what: Annotated[str, typer.Argument(help="scenes, or report: measure a finished training anew.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the weights.")],
     preset: Annotated[str, typer.Option(help="quick or full.")] = "quick",
     seed: Annotated[int, typer.Option(help="Decides examples and weights.")] = 0,
@@ -25,6 +25,9 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Train about this long.")] = None,
     steps: Annotated[int | None, typer.Option(help="Train this many steps.")] = None,
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 64,
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="For report: finished trainings to compare with; may be repeated.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -40,6 +43,7 @@ def train(
         minutes=minutes,
         steps=steps,
         batch_size=batch_size,
+        beside=beside or [],
         device=device,
         as_json=json,
     )

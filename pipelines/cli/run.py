@@ -33,6 +33,7 @@ class RunOptions(BaseModel):
     source: str
     out: str | None = None
     embed: dict[str, str | list[str]] | None = None
+    models: str | None = None
     weights: str | dict[str, str] | None = None
     device: str = "auto"
     precision: str = "auto"
@@ -74,6 +75,7 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
     """Run, and return the exit code: 0 complete, 3 complete with failed rows."""
     pipeline = Pipeline(
         options.embed,
+        models=options.models,
         weights=options.weights,
         device=options.device,
         precision=options.precision,
@@ -115,6 +117,8 @@ def _print_header(job: Job) -> None:
         passed.append(f"{notes['linked_folders']:,} linked folders")
     if passed:
         typer.echo(f"Passed over: {', '.join(passed)}", err=True)
+    if left := [field for field in job.source.fields() if field not in {column.field for column in job.columns}]:
+        typer.echo(f"Not embedded: {', '.join(left)}", err=True)
     if any("seed" in column.embedder.weights_identity for column in job.columns):
         typer.echo("Weights are random: these vectors carry no meaning, they only try the pipeline.", err=True)
 

@@ -41,6 +41,8 @@ def search_command(
     aimed = aim(vs, query, column, by)
     if any(found.info.meaningless for found in aimed.columns):
         typer.echo("Weights are random: these scores carry no meaning.", err=True)
+    if others := [found.info.name for found in aimed.columns if found.space != aimed.embedder.spec.space]:
+        typer.echo(f"Joined by a head, not by one model: compare no scores across {', '.join(others)}.", err=True)
     results = results_of(vs, aimed, k, device)
     if html is not None:
         from pipelines.uses.gallery import write_gallery

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from embedders.errors import UsageError, nearest
-from pipelines.training.starter import Options, train
+from pipelines.training.starter import Options, report, train
 from pipelines.training.starter.loop import Progress
 
 __all__ = ["train_command"]
 
-KNOWN = ("scenes",)
+KNOWN = ("scenes", "report")
 EVERY = 10.0
 """Seconds between two lines of progress."""
 
@@ -32,18 +32,26 @@ def train_command(
     minutes: float | None = None,
     steps: int | None = None,
     batch_size: int = 64,
+    beside: Sequence[Path] = (),
     device: str = "auto",
     as_json: bool = False,
 ) -> int:
     """Train into a folder and return the exit code: 0 finished, 130 interrupted with a checkpoint to go on from.
 
-    Raises UsageError for anything but ``scenes``, and what :func:`~pipelines.training.starter.train.train` raises.
+    With ``report`` a finished training is measured anew instead, beside others. Raises UsageError for anything
+    but the two, and what :func:`~pipelines.training.starter.train.train` and
+    :func:`~pipelines.training.starter.reporting.report` raise.
     """
     if what not in KNOWN:
         raise UsageError(f"There is no training {what!r}", nearest(what, KNOWN))
     options = Options(preset=preset, seed=seed, pairs=pairs, minutes=minutes, steps=steps, batch=batch_size)
+    if beside and what != "report":
+        raise UsageError("--beside names what a report compares with", "Train first, then: embed train report")
     try:
-        found = train(out, options, device=device, say=_say, observe=_lines())
+        if what == "report":
+            found = report(out, beside, device=device, say=_say)
+        else:
+            found = train(out, options, device=device, say=_say, observe=_lines())
     except KeyboardInterrupt:
         _say(f"\nInterrupted. The same command goes on from the last checkpoint in {str(out)!r}, if there is one.")
         return 128 + signal.SIGINT

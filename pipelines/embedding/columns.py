@@ -58,18 +58,20 @@ def columns_for(
     fields: Sequence[str],
     embed: Mapping[str, Choice | Sequence[Choice]] | None = None,
     weights: str | Mapping[str, str] | None = None,
+    models: str | None = None,
 ) -> list[Column]:
     """The columns of a run over a source with these fields.
 
     ``embed`` maps a field to one or several embedders: a name (``image.clip``), a modality for its default
     (``image``), a name with options (``text.bert(pooling=cls)``, where ``as=`` names the column's variant) or an
-    instance. Without it, every field named like a modality gets that modality's default embedders. ``weights``
-    is one option for every embedder that takes weights, or one per embedder name.
+    instance. Without it, every field named like a modality gets that modality's default embedders, or with
+    ``models`` the one of that name (``starter``: ``image.starter``, ``text.starter``, ``audio.starter``), where
+    its modality has one. ``weights`` is one option for every embedder that takes weights, or one per embedder name.
 
     Raises UsageError for fields or names that do not exist, for a field with embedders of two modalities, and
     for weights given to an embedder that the run does not use.
     """
-    chosen = _chosen(fields, embed)
+    chosen = _chosen(fields, embed, models)
     columns: list[Column] = []
     shared: dict[str, BaseEmbedder] = {}
     used: set[str] = set()
@@ -89,14 +91,24 @@ def columns_for(
 
 
 def _chosen(
-    fields: Sequence[str], embed: Mapping[str, Choice | Sequence[Choice]] | None
+    fields: Sequence[str], embed: Mapping[str, Choice | Sequence[Choice]] | None, models: str | None
 ) -> dict[str, Sequence[Choice]]:
+    if embed and models is not None:
+        raise UsageError(
+            f"There is a choice of embedders by field ({', '.join(embed)}) and one for all, models {models!r}",
+            "Give one of them",
+        )
     if embed:
         for field in embed:
             if field not in fields:
                 raise UsageError(f"The source has no field {field!r}", nearest(field, fields))
         return {f: [c] if isinstance(c, str | BaseEmbedder) else list(c) for f, c in embed.items()}
     known = {modality.name: modality.defaults for modality in registry.modalities()}
+    if models is not None:
+        variants = {name.partition(".")[2]: None for name in registry.entries()}
+        if models not in variants:
+            raise UsageError(f"No embedder is named like models {models!r}", nearest(models, variants))
+        known = {name: (f"{name}.{models}",) for name in known if f"{name}.{models}" in registry.entries()}
     found: dict[str, Sequence[Choice]] = {f: known[f] for f in fields if known.get(f)}
     if not found:
         named = ", ".join(map(repr, fields)) or "none"

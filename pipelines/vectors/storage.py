@@ -68,10 +68,14 @@ class Storage:
                 temporary.unlink(missing_ok=True)
             self._flush_folder(path.parent)
 
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Make a file of this content."""
+        self.write(name, lambda file: _write_all(file, content))
+
     def write_json(self, name: str, values: Any) -> None:
         """Write plain JSON values, for people as much as for programs."""
         text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        self.write(name, lambda file: _write_all(file, text.encode()))
+        self.write_bytes(name, text.encode())
 
     def read_json(self, name: str) -> Any:
         """The values of a JSON file; RefusedError if it is none."""

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from embedders import Runtime
-from embedders.errors import UsageError, nearest
 from embedders.base import HEAD
+from embedders.errors import UsageError, nearest
 from embedders.models.aligned import CONFIG, FORMAT, WEIGHTS, Head, aligned_name
 from embedders.weights import sha256_file
 from pipelines.training.align.card import head_card
@@ -187,7 +187,7 @@ def write(
 ) -> dict[str, Any]:
     """Write the head's folder, the report last, and return the report with the head's space in it."""
     content = made.head.content()
-    storage.write(WEIGHTS, lambda file: _put(content, file))
+    storage.write_bytes(WEIGHTS, content)
     config = {
         "head": FORMAT,
         "method": method,
@@ -201,7 +201,7 @@ def write(
     space = f"{pairs.anchor.space}{HEAD}{sha256_file(storage.path(WEIGHTS))[:16]}"
     report = {"space": space, "embedder": aligned_name(pairs.source.modality), **report}
     card = head_card(config, report).encode()
-    storage.write("MODEL_CARD.md", lambda file: _put(card, file))
+    storage.write_bytes("MODEL_CARD.md", card)
     storage.write_json("report.json", report)
     return report
 
@@ -224,7 +224,3 @@ def _spread(values: list[float]) -> dict[str, Any]:
     """Mean and standard deviation over seeds; no deviation of a single one."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"values": values, "mean": float(np.mean(values)), "deviation": deviation}
-
-
-def _put(content: bytes, file: BinaryIO) -> None:
-    file.write(content)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedders.errors import UsageError
 from embedders.base import anchor_space
+from embedders.errors import UsageError
 from pipelines.uses.evaluation.figures import codes, unit
 from pipelines.uses.evaluation.selection import Selection
 
@@ -62,9 +62,9 @@ class Pairs:
         a, b = vs[source].info, vs[anchor].info
         if source == anchor:
             raise UsageError(f"{source!r} is both what is aligned and what with", "Name two columns")
-        if anchor_space(a.space) == anchor_space(b.space):
+        if (space := anchor_space(a.space)) == anchor_space(b.space):
             raise UsageError(
-                f"{source!r} and {anchor!r} can be compared as they are: both are of the space {anchor_space(b.space)!r}",
+                f"{source!r} and {anchor!r} can be compared as they are: both lie in the space {space!r}",
                 "embed evaluate says how well; to align is for columns of two spaces",
             )
         selection = Selection(vs, truth, 0, None)

@@ -8,6 +8,7 @@
 """
 
 from pipelines.training.starter.plan import Options
+from pipelines.training.starter.reporting import report
 from pipelines.training.starter.train import train
 
-__all__ = ["Options", "train"]
+__all__ = ["Options", "report", "train"]

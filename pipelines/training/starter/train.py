@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 
 from embedders import RefusedError, Runtime
 from pipelines.training.scenes import Example, example, examples
-from pipelines.training.starter.card import model_card
 from pipelines.training.starter.loop import Progress, Training, measure, threads
 from pipelines.training.starter.plan import PAIRS, Options, Plan, Tower, make_towers
-from pipelines.training.starter.report import evaluate
+from pipelines.training.starter.report import Trained, evaluate
+from pipelines.training.starter.reporting import MANIFEST, write_report
 from pipelines.training.starter.triples import Triples
 from pipelines.vectors import Storage
 
@@ -76,7 +76,7 @@ def train(
     _export(storage, training, began)
     trained = make_towers(str(storage.root))
     with threads(plan.threads):
-        found = evaluate(trained, training.triples, plan.seed, place, say, rows)
+        found = evaluate(Trained(trained, plan.seed, plan.pairs), [], training.triples, place, say, rows)
     manifest = {
         "plan": plan.to_json(),
         "command": _command(plan),
@@ -90,17 +90,15 @@ def train(
         "space": next(iter(trained.values())).spec.space,
         "versions": {name: metadata.version(name) for name in ("numpy", "pillow", "torch")},
     }
-    storage.write_json("eval.json", found)
-    card = model_card(manifest, found).encode()
-    storage.write("MODEL_CARD.md", lambda file: _write(card, file))
-    storage.write_json("manifest.json", manifest)  # last: a folder with it is finished
+    write_report(storage, manifest, found)
+    storage.write_json(MANIFEST, manifest)  # last: a folder with it is finished
     storage.path(CHECKPOINT).unlink(missing_ok=True)
     return {"manifest": manifest, "eval": found}
 
 
 def _saved(storage: Storage, options: Options) -> dict[str, Any] | None:
     """The checkpoint to go on from; None for a new or empty folder."""
-    if storage.exists("manifest.json"):
+    if storage.exists(MANIFEST):
         raise RefusedError(f"{str(storage.root)!r} holds a finished training", "Name a new folder")
     if not storage.exists(CHECKPOINT):
         return None
@@ -180,7 +178,7 @@ def _export(storage: Storage, training: Training, towers: Mapping[str, Tower]) -
         config.update(tower.config())
     content = save(named, {"format": "pt"})
     storage.write_json("config.json", config)
-    storage.write("model.safetensors", lambda file: _write(content, file))
+    storage.write_bytes("model.safetensors", content)
 
 
 def _command(plan: Plan) -> str:
@@ -207,7 +205,3 @@ def _dump(state: dict[str, Any], file: BinaryIO) -> None:
     import torch
 
     torch.save(state, file)
-
-
-def _write(content: bytes, file: BinaryIO) -> None:
-    file.write(content)

@@ -223,7 +223,11 @@ class Evaluator:
     def pairs(self, columns: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Two columns of one space from different fields; of the named columns, or of all that have rows."""
         infos = [self.vectors[name].info for name in columns or self.columns()]
-        found = [(a, b) for a, b in combinations(infos, 2) if anchor_space(a.space) == anchor_space(b.space) and a.field != b.field]
+        found = [
+            (a, b)
+            for a, b in combinations(infos, 2)
+            if anchor_space(a.space) == anchor_space(b.space) and a.field != b.field
+        ]
         vs = self.vectors
         return [(a.name, b.name) for a, b in found if columns or (vs[a.name].ok & vs[b.name].ok).sum() >= 2]
 
@@ -295,4 +299,6 @@ class Evaluator:
         spaces = {anchor_space(self.vectors[name].space) for name in self.vectors if self._takes_words(name)}
         if embedder is not None:
             spaces = {anchor_space(embedder.spec.space)}
-        return [n for n in self.columns() if anchor_space(self.vectors[n].space) in spaces and not self._takes_words(n)]
+        return [
+            n for n in self.columns() if anchor_space(self.vectors[n].space) in spaces and not self._takes_words(n)
+        ]

@@ -40,8 +40,13 @@ def config(**changes: Any) -> dict[str, Any]:
         "layers": ["layernorm", "affine", "gelu", "affine"],
         "embedder": {**below, "space": "toy:2.0", "dim": 3, **changes.pop("embedder", {})},
         "anchor": {
-            **{"name": "image.photos", "modality": "image", "options": {}, "space": "photos", "dim": 4},
-            **{"weights": {}, **changes.pop("anchor", {})},
+            "name": "image.photos",
+            "modality": "image",
+            "options": {},
+            "space": "photos",
+            "dim": 4,
+            "weights": {},
+            **changes.pop("anchor", {}),
         },
         **changes,
     }

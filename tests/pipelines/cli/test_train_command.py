@@ -72,6 +72,26 @@ def test_an_interrupt_says_how_to_go_on(
     assert not found.out
 
 
+def test_a_report_is_asked_beside_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    calls: list[Any] = []
+
+    def report(*args: Any, **more: Any) -> dict[str, Any]:
+        calls.append(args)
+        return FOUND
+
+    monkeypatch.setattr(command, "report", report)
+    assert command.train_command("report", tmp_path, beside=[tmp_path / "other"]) == 0
+    assert calls == [(tmp_path, [tmp_path / "other"])]
+    assert "picture to sound              87.5          50.0" in capsys.readouterr().out
+
+
+def test_a_training_has_nothing_beside_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--beside names what a report compares with"):
+        command.train_command("scenes", tmp_path, beside=[tmp_path])
+
+
 def test_only_scenes_can_be_trained_on(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'scenes'"):
         command.train_command("scene", tmp_path)

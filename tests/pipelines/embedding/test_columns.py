@@ -29,6 +29,29 @@ def test_a_class_by_path_and_an_instance_need_no_registration() -> None:
     assert names(["w"], {"w": Letters(scale=3)}) == ["w_letters"]
 
 
+def test_models_take_the_embedder_of_that_name_of_every_modality() -> None:
+    found = columns_for(["audio", "image", "text", "note"], models="starter", weights="random:0")
+    assert [column.reference for column in found] == ["audio.starter", "image.starter", "text.starter"]
+    assert len({column.spec.space for column in found}) == 1
+
+
+def test_models_leave_out_what_has_none_of_that_name() -> None:
+    assert names(["toy", "text"], models="unit") == ["toy_unit"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "embed", "models", "says"),
+    [
+        (["toy"], None, "units", "No embedder is named like models 'units'. Did you mean 'unit'"),
+        (["toy"], {"toy": "toy.unit"}, "unit", "by field .toy. and one for all, models 'unit'"),
+        (["word"], None, "unit", r"No field is named like a modality \(toy\)"),
+    ],
+)
+def test_models_that_embed_nothing_are_refused(fields: Any, embed: Any, models: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        columns_for(fields, embed, models=models)
+
+
 def test_weights_for_all_and_weights_for_one() -> None:
     for weights in ("random:3", {"toy.letters": "random:3"}, {"toy": "random:3"}):
         (column,) = columns_for(["w"], {"w": "toy"}, weights)

@@ -203,4 +203,3 @@ def test_what_only_a_head_made_is_searched_by_its_anchors_embedder(
     vs = Pipeline({"post": Aligned(head=str(head))}).run(records, tmp_path / "alone")
     aimed = aim(vs, "bell")
     assert (aimed.embedder.spec.modality, aimed.embedder.spec.space) == ("toy", "toy:2.0")
-

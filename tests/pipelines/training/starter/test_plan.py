@@ -66,7 +66,7 @@ def test_the_speed_of_the_day_is_no_difference() -> None:
     [
         ({"seed": 1}, "seed was 0 and is now 1"),
         ({"steps": 6}, "steps was 5 and is now 6"),
-        ({"batch": 64}, "batch was 128 and is now 64"),
+        ({"batch": 128}, "batch was 64 and is now 128"),
         ({"minutes": 2.0}, "minutes was None and is now 2.0"),
     ],
 )

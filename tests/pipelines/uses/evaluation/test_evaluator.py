@@ -44,6 +44,21 @@ def test_only_rows_that_are_ok_take_part_and_the_others_are_counted(vs: VectorSe
     assert found.figures == own.figures
 
 
+def test_what_a_head_brought_over_is_compared_with_its_anchor(tmp_path: Path) -> None:
+    spaces = {
+        "photo_clip": "clip",
+        "sound_aligned": "clip+head:0a",
+        "word_bert": "bert",
+        "noise_aligned": "bert+head:1",
+    }
+    vs = made(tmp_path / "set", {name: noise(seed) for seed, name in enumerate(spaces)}, spaces)
+    evaluator = Evaluator(vs)
+    assert evaluator.pairs() == [("photo_clip", "sound_aligned"), ("word_bert", "noise_aligned")]
+    assert evaluator.retrieval("photo_clip", "sound_aligned").n == 12
+    with pytest.raises(UsageError, match="Only vectors of one space can be compared"):
+        evaluator.retrieval("sound_aligned", "noise_aligned")
+
+
 def test_every_figure_can_be_read_alone(vs: VectorSet) -> None:
     outcome = Evaluator(vs, seed=5).retrieval("photo_clip", "caption_clip").to_json()
     json.dumps(outcome, allow_nan=False)
