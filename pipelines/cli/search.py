@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from embedders import UsageError
+from pipelines.uses.originals import Originals
 from pipelines.uses.query import aim
 from pipelines.uses.search import Result, results_of
 from pipelines.vectors import VectorSet
@@ -35,8 +36,6 @@ def search_command(
     """Print what :func:`pipelines.uses.search.search` finds; with ``html`` also write a gallery."""
     if k < 1:
         raise UsageError(f"-k is {k}; a search returns at least 1 result")
-    if root is not None and html is None:
-        raise UsageError("--root is where --html finds the files of a set", "Add --html FILE, or leave it out")
     vs = VectorSet.open(out)
     aimed = aim(vs, query, column, by)
     if any(found.info.meaningless for found in aimed.columns):
@@ -51,22 +50,25 @@ def search_command(
     if as_json:
         typer.echo(json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False))
     else:
-        _print(vs, results)
+        _print(vs, results, Originals(vs, root))
     if html is not None:
         typer.echo(f"Written: {html}", err=True)
 
 
-def _print(vs: VectorSet, results: list[Result]) -> None:
+def _print(vs: VectorSet, results: list[Result], originals: Originals) -> None:
+    """A table per column: score, id, what was found, and the words that belong to it."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, emoji=False, markup=False)
-    titles = ("id", *vs.fields)
     for column, found in groupby(results, lambda result: result.column):
         console.print(f"{column}: {vs[column].statuses.get('ok', 0):,} vectors", soft_wrap=True)
-        rows = [(r.score, [_line(r.id), *(_line(r.values[f] or "") for f in vs.fields)]) for r in found]
+        mine = vs[column].info.field
+        fields = [mine, *(field for field in vs.fields if field != mine and originals.wordy(field))]
+        titles = ("id", *fields)
+        rows = [(r.score, [_line(r.id), *(_line(originals.line(f, r.values[f])) for f in fields)]) for r in found]
         wanted = [max(map(cell_len, words)) for words in zip(titles, *(words for _, words in rows), strict=True)]
         numbers = len(str(len(rows))) + max(len(f"{score:.4f}") for score, _ in rows)
         table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, GAP, 0, 0))

@@ -20,9 +20,9 @@ from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
-from embedders import BadInput, Limits, StorageError, Waveform
-from embedders.modality import read_file
+from embedders import BadInput, StorageError, Waveform
 from embedders.registry import registry
+from pipelines.uses.originals import LIMITS, Originals
 from pipelines.uses.query import Query
 from pipelines.uses.search import Result
 from pipelines.vectors import VectorSet
@@ -37,9 +37,6 @@ SECONDS = 30
 
 CHARACTERS = 600
 """What is kept of a text."""
-
-LIMITS = Limits(bytes=64 << 20, seconds=600)
-"""Larger files are named and not shown: a page waits for each of them to be decoded."""
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """In Hz; MPEG-1 and 2 audio layer III with the extension to low rates knows no others."""
@@ -69,7 +66,7 @@ def gallery(vs: VectorSet, query: Query, results: Sequence[Result], root: str | 
     ``root`` is the folder that the set's paths are relative to and must lie under; without it the source's own, as
     the run recorded it. Files that are gone are shown as missing.
     """
-    records = _Records(vs, root)
+    records = Originals(vs, root)
     page = Element("html", lang="en")
     head = SubElement(page, "head")
     SubElement(head, "meta", charset="utf-8")
@@ -93,29 +90,6 @@ def gallery(vs: VectorSet, query: Query, results: Sequence[Result], root: str | 
     return "<!doctype html>\n" + ElementTree.tostring(page, encoding="unicode", method="html") + "\n"
 
 
-class _Records:
-    """Reads what the fields of a set stand for."""
-
-    def __init__(self, vs: VectorSet, root: str | Path | None) -> None:
-        run = vs.storage.read_json("run.json") if vs.storage.exists("run.json") else {}
-        self.files_only = run.get("source", {}).get("kind") == "folder"
-        place = root if root is not None else run.get("root")
-        self.root = Path(place) if place is not None else None
-        self.modalities = {column.info.field: column.info.modality for column in vs.columns.values()}
-
-    def inline(self, field: str) -> bool:
-        """Whether a field's value is the input itself, and not the path of a file."""
-        return not self.files_only and registry.modality(self.modalities[field]).inline
-
-    def media(self, field: str, value: str) -> Any:
-        """The decoded input; raises BadInput where there is none."""
-        modality = registry.modality(self.modalities[field])
-        if self.inline(field):
-            return modality.decode(value, LIMITS).media
-        path = Path(value) if self.root is None else self.root / value
-        return modality.decode(read_file(path, LIMITS, self.root), LIMITS).media
-
-
 def _query(header: Element, query: Query) -> None:
     try:
         media = registry.modality(query.modality).decode(query.raw, LIMITS).media
@@ -130,7 +104,7 @@ def _query(header: Element, query: Query) -> None:
         _show(header, media)
 
 
-def _card(card: Element, result: Result, records: _Records) -> None:
+def _card(card: Element, result: Result, records: Originals) -> None:
     line = _add(card, "p", None, "line")
     _add(line, "b", result.id)
     _add(line, "span", f"{result.score:.3f}", "score")

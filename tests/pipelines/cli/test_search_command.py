@@ -53,6 +53,21 @@ def test_results_are_a_table_of_80_columns(search: Search) -> None:
     assert max(map(len, lines)) == 80
 
 
+def test_words_that_lie_in_files_are_shown_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "in").mkdir()
+    for name in ("bell", "drum"):
+        (tmp_path / "in" / f"{name}.toy").write_text(f"the {name}")
+    Pipeline().run(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "in" / "drum.toy").unlink()
+    search_command(tmp_path / "out", "the bell", **NOTHING)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2] == ["1", "1.0000", "bell", "the", "bell"]
+    assert lines[3][2:] == ["drum", "drum.toy"]  # gone since: its path is what is known
+
+
 def test_nothing_in_a_set_steers_the_terminal(search: Search) -> None:
     found = search()
     assert "\x1b" not in found.out
@@ -89,7 +104,6 @@ def test_scores_of_random_weights_are_called_meaningless(search: Search) -> None
     [
         ({"k": 0}, "-k is 0"),
         ({"column": None}, "2 spaces.*--in"),
-        ({"root": Path("x")}, "--html"),
         ({"by": "toi"}, "Did you mean 'toy'"),
     ],
 )

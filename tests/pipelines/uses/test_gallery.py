@@ -18,6 +18,7 @@ from PIL import Image
 from embedders import StorageError
 from pipelines import VectorSet
 from pipelines.uses import gallery as module
+from pipelines.uses import originals
 from pipelines.uses.gallery import gallery, write_gallery
 from pipelines.uses.query import Query
 from pipelines.uses.search import Result
@@ -181,7 +182,7 @@ def test_what_cannot_be_shown_says_why(show: Show, tmp_path: Path, value: str, s
 
 
 def test_a_large_file_is_named_and_not_decoded(show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIMITS", module.Limits(bytes=20))
+    monkeypatch.setattr(originals, "LIMITS", originals.Limits(bytes=20))
     picture(tmp_path / "a.png")
     assert "not shown: limit" in show({"picture": "a.png"}).words
 
