@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from pipelines.cli.escaped import escaped
 from pipelines.vectors import VectorSet
 
 __all__ = ["describe", "print_set", "show_set"]
@@ -24,7 +25,7 @@ def show_set(out: Path, *, failures: bool, as_json: bool) -> None:
         typer.echo(json.dumps(found.failures().to_pylist(), indent=1, ensure_ascii=False))
     elif failures:
         for row in found.failures().to_pylist():
-            typer.echo(f"{row['id']}\t{row['column']}\t{row['status']}\t{row['error']}")
+            typer.echo("\t".join(escaped(str(row[name])) for name in ("id", "column", "status", "error")))
     elif as_json:
         typer.echo(json.dumps(describe(found), indent=1, ensure_ascii=False))
     else:
@@ -64,11 +65,12 @@ def print_set(found: VectorSet, *, err: bool = False, seconds: float | None = No
     """Print a set for a person: counts per column, spaces, failures by reason."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(stderr=err, highlight=False, emoji=False)
     took = f" in {seconds:,.1f} s ({len(found) / seconds:,.1f} per second)" if seconds else ""
-    size = sum(part["bytes"] for part in found.manifest["parts"]) / 1e6
-    console.print(f"{len(found):,} records{took}: {found.storage.root}, {size:,.1f} MB", markup=False)
+    size = _size(sum(part["bytes"] for part in found.manifest["parts"]))
+    console.print(f"{len(found):,} records{took}: {found.storage.root}, {size}", markup=False)
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("column", no_wrap=True)
     for title in ("ok", "absent", "failed", "dim"):
@@ -78,21 +80,24 @@ def print_set(found: VectorSet, *, err: bool = False, seconds: float | None = No
         counts = Counter(column.statuses)
         ok, absent = counts.pop("ok", 0), counts.pop("absent", 0)
         failed = sum(counts.values())
-        table.add_row(name, f"{ok:,}", f"{absent:,}", f"{failed:,}", str(column.info.dim), column.space)
+        words = (name, f"{ok:,}", f"{absent:,}", f"{failed:,}", str(column.info.dim), column.space)
+        table.add_row(*(Text(escaped(word)) for word in words))
     console.print(table)
     reasons = _by_reason(found)
     if reasons:
         console.print("\nFailed:")
     for reason, ids in reasons:
         more = f" and {len(ids) - EXAMPLES:,} more" if len(ids) > EXAMPLES else ""
-        console.print(f"  {len(ids):,} x {reason}: {', '.join(ids[:EXAMPLES])}{more}", markup=False)
+        console.print(
+            f"  {len(ids):,} x {escaped(reason)}: {escaped(', '.join(ids[:EXAMPLES]))}{more}", markup=False
+        )
     noted = [
         f"{name} ({', '.join(f'{n:,} {flag}' for flag, n in column.flags.items())})"
         for name, column in found.columns.items()
         if column.flags
     ]
     if noted:
-        console.print("\nNoted:", *noted, sep="\n  ", markup=False)
+        console.print("\nNoted:", *map(escaped, noted), sep="\n  ", markup=False)
     if any(column.info.meaningless for column in found.columns.values()):
         console.print("\nRandom weights: these vectors carry no meaning.")
 
@@ -104,3 +109,8 @@ def _by_reason(found: VectorSet) -> list[tuple[str, list[str]]]:
         code = str(row["error"]).split(":")[0]
         reasons.setdefault(f"{row['status']} ({code})", {})[row["id"]] = None
     return sorted(((reason, list(ids)) for reason, ids in reasons.items()), key=lambda found: -len(found[1]))
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that a person would use."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
