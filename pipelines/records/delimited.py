@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from embedders.errors import BadInput, Status, UsageError
+from pipelines.records.damage import Damaged
 from pipelines.records.rows import Row, first_repeated
 from pipelines.records.stream import LINE_CHARACTERS, open_bytes
 
@@ -23,8 +24,8 @@ class Delimited:
     """A CSV or TSV file in UTF-8 with a header line; quoting as in RFC 4180, and strictly so.
 
     Cells are strings as written (``001``, ``NA``); an empty one is absent. A row with more or fewer cells than the
-    header is a row with a problem. An unclosed quote swallows whatever follows, so it raises UsageError, as do
-    another encoding, a repeated column and a cell too long to hold.
+    header is a row with a problem. A quote that is never closed swallows whatever follows, so it is Damaged, as
+    is a line too long to hold. Another encoding and a repeated column raise UsageError.
     """
 
     unit = "line"
@@ -72,17 +73,15 @@ class Delimited:
                     "Save it as UTF-8, for example with: iconv -f latin1 -t utf-8",
                 ) from None
             except csv.Error as error:
-                raise UsageError(
-                    f"'{self.path}', line {line}: {error}",
-                    'Close every quote; a quote inside a quoted cell is written twice ("")',
-                ) from error
+                cure = 'close every quote; a quote inside a quoted cell is written twice ("")'
+                raise Damaged("REC_QUOTE", f"{error}; {cure}", line) from error
 
     def _lines(self, decoded: io.TextIOWrapper) -> Iterator[str]:
         number = 0
         while line := decoded.readline(LINE_CHARACTERS + 1):
             number += 1
             if len(line) > LINE_CHARACTERS:
-                raise UsageError(f"'{self.path}', line {number}: longer than {LINE_CHARACTERS} characters")
+                raise Damaged("REC_LINE", f"longer than {LINE_CHARACTERS} characters", number)
             yield line
 
     def _undecodable(self) -> int:

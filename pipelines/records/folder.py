@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embedders.errors import UsageError
+from pipelines.records.damage import SourceError
 from pipelines.records.record import Record, portable
 
 __all__ = ["FolderSource"]
@@ -74,6 +75,10 @@ class FolderSource:
     def notes(self) -> dict[str, Any]:
         """``ignored``: files of other suffixes, counted by suffix; ``linked_folders``: links not followed."""
         return self._survey[1]
+
+    def errors(self) -> list[SourceError]:
+        """None: a folder that cannot be listed stops the run before it begins."""
+        return []
 
     def describe(self) -> dict[str, Any]:
         """Kind, path, suffixes and whether files are joined."""

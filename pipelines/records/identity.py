@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.records.member import Member
 from pipelines.records.record import Record
 
 __all__ = ["add_record"]
@@ -27,8 +28,8 @@ SCALARS = (
 def add_record(digest: hashlib._Hash, record: Record) -> None:
     """Feed a record to a hash: its id, its problem and every field that is there.
 
-    Strings, bytes and arrays count by content, paths by their name. Of an object that is none of these, nor made of
-    them, only the type counts.
+    Strings, bytes and arrays count by content, paths by their name, members of archives by name, place and header.
+    Of an object that is none of these, nor made of them, only the type counts.
     """
     _add(digest, "r", record.id.encode("utf-8", "surrogatepass"))
     if record.problem is not None:
@@ -53,6 +54,8 @@ def _add_value(digest: hashlib._Hash, value: Any) -> None:
         _add(digest, "b", bytes(value))
     elif isinstance(value, PurePath):
         _add(digest, "p", os.fsencode(value))
+    elif isinstance(value, Member):
+        _add_all(digest, "t", value.identity)
     elif isinstance(value, SCALARS):
         _add(digest, "v", repr(value).encode())
     elif isinstance(value, Mapping):

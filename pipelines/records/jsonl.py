@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from embedders.errors import BadInput, Status, UsageError
+from pipelines.records.damage import Damaged
 from pipelines.records.rows import Row, first_repeated
 from pipelines.records.stream import LINE_CHARACTERS, open_bytes
 
@@ -44,12 +45,17 @@ class JsonLines:
         """All keys of all lines, in the order they appear.
 
         Reads the whole file: a field that appears late in a file put together from several is a field too.
+        A damaged file has the keys of the lines before.
         """
         found: dict[str, None] = {}
         empty = True
-        for row in self.rows(()):
-            found.update(dict.fromkeys(row.values))
-            empty = False
+        try:
+            for row in self.rows(()):
+                found.update(dict.fromkeys(row.values))
+                empty = False
+        except Damaged:
+            if empty:
+                raise
         if empty:
             raise UsageError(f"'{self.path}' is empty: no records", "Write one JSON object per line")
         return tuple(found)
@@ -74,7 +80,7 @@ class JsonLines:
                 rest = stream.readline(1 << 20)
                 read += len(rest)
                 if read > LINE_END:
-                    raise UsageError(f"'{self.path}', line {number}: no line end within {LINE_END} bytes")
+                    raise Damaged("REC_LINE", f"no line end within {LINE_END} bytes", number)
             yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 

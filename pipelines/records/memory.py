@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from embedders.errors import UsageError
+from pipelines.records.damage import SourceError
 from pipelines.records.record import Record, valid_id
 
 __all__ = ["IterableSource"]
@@ -56,6 +57,10 @@ class IterableSource:
     def notes(self) -> dict[str, Any]:
         """Nothing: every object is a record."""
         return {}
+
+    def errors(self) -> list[SourceError]:
+        """None: objects are there or not."""
+        return []
 
     @cached_property
     def _survey(self) -> tuple[tuple[str, ...], bool]:

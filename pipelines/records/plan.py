@@ -7,6 +7,7 @@ the part's size alone, so two runs over one source cut alike, wherever each was 
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from embedders.errors import UsageError
+from pipelines.records.damage import SourceError
 from pipelines.records.identity import add_record
 from pipelines.records.record import Record, Source
 
@@ -23,6 +25,9 @@ __all__ = ["Part", "Plan", "make_plan"]
 
 DUPLICATES_NAMED = 10
 """Repeated ids that an error lists."""
+
+ERRORS_NAMED = 3
+"""Source errors that the message about a source without records quotes."""
 
 SUSPECTS = 10_000
 """Repeated hashes that are looked into: enough to name ten ids, few enough to hold their records' ids."""
@@ -44,19 +49,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts of a run; ``digest`` stands for the records, their order and the size of parts."""
+    """All parts of a run; ``digest`` stands for the records, their order, the size of parts and source errors."""
 
     parts: tuple[Part, ...]
     rows: int
     part_rows: int
     digest: str
+    source_errors: tuple[SourceError, ...] = ()
+    """What of the source could not be read, and so has no rows."""
 
     @classmethod
-    def of(cls, parts: Iterable[Part], part_rows: int) -> Plan:
+    def of(cls, parts: Iterable[Part], part_rows: int, source_errors: Iterable[SourceError] = ()) -> Plan:
         """A plan of these parts, with its totals."""
-        parts = tuple(parts)
+        parts, source_errors = tuple(parts), tuple(source_errors)
         digest = hashlib.sha256(f"{part_rows} {' '.join(part.digest for part in parts)}".encode())
-        return cls(parts, sum(part.rows for part in parts), part_rows, digest.hexdigest())
+        for error in source_errors:
+            digest.update(json.dumps(error.to_json(), sort_keys=True).encode())
+        return cls(parts, sum(part.rows for part in parts), part_rows, digest.hexdigest(), source_errors)
 
     def read(self, source: Source) -> Iterator[tuple[Part, list[Record]]]:
         """The parts with their records, one part in memory at a time.
@@ -81,13 +90,15 @@ class Plan:
             "part_rows": self.part_rows,
             "digest": self.digest,
             "parts": [asdict(part) for part in self.parts],
+            "source_errors": [error.to_json() for error in self.source_errors],
         }
 
     @classmethod
     def from_json(cls, recorded: Mapping[str, Any]) -> Plan:
         """The plan that :meth:`to_json` wrote; raises UsageError for one that contradicts itself."""
         try:
-            plan = cls.of((Part(**part) for part in recorded["parts"]), recorded["part_rows"])
+            errors = [SourceError.from_json(error) for error in recorded["source_errors"]]
+            plan = cls.of((Part(**part) for part in recorded["parts"]), recorded["part_rows"], errors)
             whole = plan.to_json() == dict(recorded)
             starts = np.cumsum([0, *(part.rows for part in plan.parts)]).tolist()
             in_order = [(part.index, part.start) for part in plan.parts] == list(enumerate(starts[:-1]))
@@ -120,7 +131,7 @@ def make_plan(source: Source, part_rows: int, limit: int | None = None) -> Plan:
     if not parts:
         raise UsageError(_nothing(source), "Check the path and the names of the files or columns")
     _refuse_duplicates(source, hashes, limit)
-    return Plan.of(parts, part_rows)
+    return Plan.of(parts, part_rows, source.errors())
 
 
 def _digest(records: Iterable[Record]) -> str:
@@ -174,4 +185,6 @@ def _nothing(source: Source) -> str:
     described = source.describe()
     where = f"The {described.get('kind', 'source')} {described.get('path', '')}".strip()
     ignored = [f"{count} {suffix}" for suffix, count in source.notes().get("ignored", {}).items()]
-    return f"{where} holds no records" + (f"; ignored there: {', '.join(ignored)}" if ignored else "")
+    broken = [f"; {error}" for error in source.errors()[:ERRORS_NAMED]]
+    passed = f"; ignored there: {', '.join(ignored)}" if ignored else ""
+    return f"{where} holds no records{passed}{''.join(broken)}"

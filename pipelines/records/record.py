@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from embedders.errors import BadInput, UsageError
+from pipelines.records.damage import SourceError
 
 __all__ = ["Record", "Source", "portable", "valid_id"]
 
@@ -17,9 +18,9 @@ __all__ = ["Record", "Source", "portable", "valid_id"]
 class Record:
     """One thing to embed: an id that is unique in its source, and named raw inputs.
 
-    A field's value is a ``str``, ``bytes``, a ``Path`` or decoded media; ``None`` and a missing name both mean
-    that the field is absent. With a ``problem`` (a broken line of a table) the record is kept, so that nothing
-    is lost, and every cell of it gets the problem's status.
+    A field's value is a ``str``, ``bytes``, a ``Path``, a :class:`~pipelines.records.member.Member` of an archive
+    or decoded media; ``None`` and a missing name both mean that the field is absent. With a ``problem`` (a broken
+    line of a table) the record is kept, so that nothing is lost, and every cell of it gets the problem's status.
     """
 
     id: str
@@ -37,7 +38,8 @@ class Source(Protocol):
     def records(self) -> Iterator[Record]:
         """One pass over everything, holding no more than it must.
 
-        Raises UsageError where the source itself is broken, so that what follows belongs to no record.
+        Where the source itself is broken, so that what follows belongs to no record, the records before are
+        kept and the rest is one of :meth:`errors`. Raises UsageError for what should not be run at all.
         """
 
     def fields(self) -> tuple[str, ...]:
@@ -48,6 +50,9 @@ class Source(Protocol):
 
     def notes(self) -> dict[str, Any]:
         """What was passed over on purpose, counted, as plain JSON; empty when nothing was."""
+
+    def errors(self) -> list[SourceError]:
+        """What could not be read and belongs to no record, as far as passes over the records have come."""
 
 
 def valid_id(value: Any, where: str, cure: str) -> str:

@@ -28,7 +28,10 @@ class Rows(Protocol):
         """All columns; raises UsageError where there are none, or one has no name of its own."""
 
     def rows(self, columns: Collection[str]) -> Iterator[Row]:
-        """All rows, with at least the values of ``columns``; raises UsageError where the file is broken."""
+        """All rows, with at least the values of ``columns``.
+
+        Raises Damaged where what follows belongs to no row, UsageError for what no row should be made of.
+        """
 
 
 def first_repeated(names: Iterable[str]) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from embedders.errors import UsageError, nearest
+from pipelines.records.damage import Damaged, SourceError
 from pipelines.records.delimited import Delimited
 from pipelines.records.jsonl import JsonLines
 from pipelines.records.parquet import Parquet
@@ -16,21 +17,22 @@ from pipelines.records.rows import Row, Rows
 
 __all__ = ["FORMATS", "TableSource", "table_suffix"]
 
-FORMATS: dict[str, Callable[[Path], Rows]] = {
+PLAIN: dict[str, Callable[[Path], Rows]] = {
     ".csv": lambda path: Delimited(path, ","),
-    ".csv.gz": lambda path: Delimited(path, ","),
     ".tsv": lambda path: Delimited(path, "\t"),
-    ".tsv.gz": lambda path: Delimited(path, "\t"),
     ".jsonl": JsonLines,
-    ".jsonl.gz": JsonLines,
     ".ndjson": JsonLines,
+}
+
+FORMATS: dict[str, Callable[[Path], Rows]] = {
+    **{suffix + packed: rows for suffix, rows in PLAIN.items() for packed in ("", ".gz", ".zst")},
     ".parquet": Parquet,
 }
 """Readers by lower-case suffix."""
 
 
 class TableSource:
-    """CSV, TSV, JSON Lines (each also as ``.gz``) or Parquet, read in a stream as often as asked.
+    """CSV, TSV, JSON Lines (each also as ``.gz`` or ``.zst``) or Parquet, read in a stream as often as asked.
 
     Ids come from ``id_column``; by default from a column called ``id``, and where there is none from the row's
     position, counted from 0 and padded to sort (``00000017``). Every column is a field, except one called ``id``:
@@ -38,8 +40,9 @@ class TableSource:
     Parquet files fast. Paths in a table are relative to the folder it lies in.
 
     A row that cannot be used keeps its place as a record with a problem, under its id where that can be read,
-    else ``line:17`` (in Parquet ``row:17``). Raises UsageError for a table that is damaged beyond single rows, an
-    unknown column and a missing id.
+    else its file and line, ``table.jsonl:17`` (in Parquet the row). Where a table of lines is damaged beyond
+    single rows, the rows before are kept and the rest is one of :meth:`errors`. Raises UsageError for damage in
+    front of the first row or anywhere in Parquet, another encoding, an unknown column and a missing id.
     """
 
     def __init__(
@@ -58,7 +61,11 @@ class TableSource:
         self.root = Path(os.path.abspath(self.path)).parent
         self.id_column = id_column
         self._rows = FORMATS[suffix](self.path)
-        names = self._rows.names()
+        self._error: SourceError | None = None
+        try:
+            names = self._rows.names()
+        except Damaged as damage:
+            raise UsageError(f"No row can be read: {self._located(damage, 1, 0)}") from damage
         for name in (*([id_column] if id_column is not None else []), *(columns or [])):
             if name not in names:
                 raise UsageError(f"'{self.path}' has no column {name!r}", nearest(name, names))
@@ -72,7 +79,7 @@ class TableSource:
     def records(self) -> Iterator[Record]:
         """One record per row, in the order of the file."""
         wanted = dict.fromkeys((*self._fields, *([self._id] if self._id is not None else [])))
-        for position, row in enumerate(self._rows.rows(wanted)):
+        for position, row in enumerate(self._whole_rows(wanted)):
             identifier = self._identifier(position, row)
             if row.problem is not None:
                 yield Record(identifier, {}, row.problem)
@@ -97,8 +104,26 @@ class TableSource:
         """Nothing: a table has no rows that are passed over."""
         return {}
 
+    def errors(self) -> list[SourceError]:
+        """Where the table breaks off, once a pass came that far."""
+        return [] if self._error is None else [self._error]
+
+    def _whole_rows(self, columns: Collection[str]) -> Iterator[Row]:
+        """Rows up to where the table breaks off."""
+        read, last = 0, 0
+        try:
+            for row in self._rows.rows(columns):
+                yield row
+                read, last = read + 1, row.number
+        except Damaged as damage:
+            self._error = self._located(damage, last + 1, read)
+
+    def _located(self, damage: Damaged, line: int, read: int) -> SourceError:
+        at = line if damage.at is None else damage.at
+        return SourceError(portable(self.path.name), self._rows.unit, at, read, damage.code, damage.reason)
+
     def _identifier(self, position: int, row: Row) -> str:
-        where = f"{self._rows.unit}:{row.number}"
+        where = f"{portable(self.path.name)}:{row.number}"
         value = row.values.get(self._id) if self._id is not None else None
         if row.problem is not None and not value:
             return where

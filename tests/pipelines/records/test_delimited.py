@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedders import Status, UsageError
-from pipelines.records import Record, TableSource, stream
-from pipelines.records import delimited as module
+from pipelines.records import Record, TableSource
 from tests.pipelines.records.conftest import Write
 
 
@@ -85,16 +84,7 @@ def test_a_ragged_row_keeps_its_place_and_id(write: Write, row: str, cells: int)
 
 def test_a_ragged_row_without_readable_id_is_named_by_its_line(write: Write) -> None:
     path = write("t.csv", 'caption,id\n"two\nlines",a\nx\n')
-    assert [record.id for record in records(path)] == ["a", "line:4"]
-
-
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [('id,c\na,x\nb,"open\nc,y\nd,z\n', 3), ('id,c\na,"x" y\n', 2), ('"id,c\na,x\n', 1)],
-)
-def test_broken_quoting_is_refused_by_the_line_it_begins_in(write: Write, content: str, line: int) -> None:
-    with pytest.raises(UsageError, match=rf"t\.csv', line {line}: .*Close every quote"):
-        records(write("t.csv", content))
+    assert [record.id for record in records(path)] == ["a", "t.csv:4"]
 
 
 @pytest.mark.parametrize(
@@ -139,30 +129,9 @@ def test_long_cells_are_read_in_every_thread(write: Write) -> None:
     assert lengths == [200_000]
 
 
-def test_a_line_without_end_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINE_CHARACTERS", 1000)
-    with pytest.raises(UsageError, match="line 2: longer than 1000"):
-        records(write("t.csv", f"id,caption\na,{'x' * 1000}\n"))
-
-
-def test_a_compressed_bomb_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "GZIP_FREE", 1 << 16)
-    path = write("t.csv.gz", b"id,caption\n" + b"\n" * 3_000_000)
-    with pytest.raises(UsageError, match="grows more than 200 times"):
-        records(path)
-
-
-@pytest.mark.parametrize("keep", [5, 30, -4])
-def test_a_cut_compressed_file_is_refused_by_name(write: Write, keep: int) -> None:
-    path = write("t.csv.gz", "id,caption\n" + "".join(f"{n},caption {n * n}\n" for n in range(100)))
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UsageError, match=r"t\.csv\.gz' is damaged"):
-        records(path)
-
-
 def test_a_file_that_is_not_compressed_is_no_gz(write: Write) -> None:
     path = write("t.csv", "id,caption\n").rename(Path(str(write("x", "")) + ".csv.gz"))
-    with pytest.raises(UsageError, match="damaged"):
+    with pytest.raises(UsageError, match="DAMAGED: the file is damaged: Not a gzipped file"):
         records(path)
 
 

@@ -84,7 +84,7 @@ def test_a_broken_line_costs_only_itself(write: Write, line: str | bytes, status
     path = write("t.jsonl", b'{"id": "a"}\n\n' + raw + b'\n{"id": "c"}\n')
     before, broken, after = records(path)
     assert (before.problem, after.problem) == (None, None)
-    assert judged(broken) == ("line:3", status, code)
+    assert judged(broken) == ("t.jsonl:3", status, code)
     assert str(broken.problem).startswith("line 3: ")
 
 
@@ -131,7 +131,7 @@ def test_a_line_that_is_too_long_is_a_limit_and_the_next_is_read(
     monkeypatch.setattr(jsonl, "LINE_CHARACTERS", 1000)
     lines = ['{"id": "a"}', json.dumps({"id": "b", "x": "y" * 5000}), '{"id": "c"}']
     before, long, after = records(write("t.jsonl", "\n".join(lines)))
-    assert judged(long) == ("line:2", Status.LIMIT, "REC_LINE")
+    assert judged(long) == ("t.jsonl:2", Status.LIMIT, "REC_LINE")
     assert (before.id, after.id) == ("a", "c")
 
 
@@ -145,14 +145,14 @@ def test_a_giant_line_is_not_held_in_memory(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert judged(record) == ("line:1", Status.LIMIT, "REC_LINE")
+    assert judged(record) == ("t.jsonl:1", Status.LIMIT, "REC_LINE")
     assert peak < 60_000_000
 
 
 def test_a_file_without_line_ends_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl, "LINE_CHARACTERS", 1000)
     monkeypatch.setattr(jsonl, "LINE_END", 2000)
-    with pytest.raises(UsageError, match="line 1: no line end within 2000 bytes"):
+    with pytest.raises(UsageError, match=r"line 1, 0 read before: REC_LINE: no line end within 2000 bytes"):
         records(write("t.jsonl", "x" * 3000))
 
 

@@ -80,7 +80,7 @@ def test_text_that_is_not_utf8_is_an_invalid_row(tmp_path: Path, kind: pa.DataTy
 
 def test_an_id_that_is_not_utf8_is_named_by_its_row(tmp_path: Path) -> None:
     a, b = records(written(tmp_path, {"id": not_utf8([b"a", b"\xff"], pa.string()), "x": ["1", "2"]}))
-    assert (a.id, b.id) == ("a", "row:2")
+    assert (a.id, b.id) == ("a", "t.parquet:2")
     assert b.problem is not None
 
 

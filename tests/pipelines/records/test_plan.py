@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedders import BadInput, Status, UsageError, Waveform
-from pipelines.records import FolderSource, IterableSource, Plan, Record, TableSource, make_plan, plan
+from pipelines.records import FolderSource, IterableSource, Plan, Record, SourceError, TableSource, make_plan, plan
 from tests.pipelines.records.conftest import Write
 
 
@@ -160,6 +160,9 @@ class Changing:
     def notes(self) -> dict[str, Any]:
         return {}
 
+    def errors(self) -> list[SourceError]:
+        return []
+
 
 @pytest.mark.parametrize("second", [["a", "b", "x"], ["a", "b"], ["b", "a", "c"], []])
 def test_a_source_that_changes_between_the_passes_is_refused(second: list[str]) -> None:
@@ -296,6 +299,9 @@ class Many:
 
     def notes(self) -> dict[str, Any]:
         return {}
+
+    def errors(self) -> list[SourceError]:
+        return []
 
 
 def test_many_records_are_planned_in_bounded_memory() -> None:

@@ -106,7 +106,7 @@ def test_a_source_of_ones_own_is_taken_as_it_is() -> None:
         ("missing", "There is no file or folder 'missing'"),
         ("pipe:echo", "There is no file or folder"),
         ("missing.csv", "There is no file 'missing.csv'"),
-        (__file__, "is no table. Give a folder, or a table that ends in"),
+        (__file__, r"is no table. Give a folder, shards that end in \.tar, .* or a table: \.csv"),
         ("bad\0name", "There is no file or folder"),
         (5, "A int is no source"),
         (None, "A NoneType is no source"),

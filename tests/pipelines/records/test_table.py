@@ -33,7 +33,7 @@ def test_without_id_column_records_are_numbered_so_that_they_sort(write: Write) 
 
 def test_numbers_count_broken_rows_too(write: Write) -> None:
     source = TableSource(write("t.csv", "photo,caption\na,x\nb\nc,z\n"))
-    assert [record.id for record in source.records()] == ["00000000", "line:3", "00000002"]
+    assert [record.id for record in source.records()] == ["00000000", "t.csv:3", "00000002"]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
