@@ -38,7 +38,7 @@ def write_scenes(count: int, out: Path, *, split: str = "iid", seed: int = 0) ->
         raise UsageError(f"The count of scenes is {count}; it must be from 1 to {MOST:,}")
     made = examples(split, count, seed)
     first = next(made)  # refuses an unknown split before a folder is made
-    Storage(out).create()
+    Storage(out).create_empty()
     try:
         with open(out / LABELS, "x", encoding="utf-8") as table:
             for number, example in enumerate(chain([first], made)):

@@ -6,7 +6,6 @@ no commit: deleting it loses nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 from urllib.parse import quote
@@ -14,10 +13,10 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from embedders.errors import StorageError
+from embedders.errors import EmbedError, StorageError
 from pipelines.vectors.storage import Storage
 
-__all__ = ["mapped"]
+__all__ = ["current", "file_of", "mapped"]
 
 
 def mapped(
@@ -31,28 +30,35 @@ def mapped(
     ``stored`` gives the rows in order, piece by piece; it is called only where the cache is missing or was made
     from another manifest. Where the folder cannot be written, the rows come in memory instead.
     """
-    name = f"cache/{quote(column, safe='')}"
-    key = hashlib.sha256(storage.path("manifest.json").read_bytes()).hexdigest()
-    if not _current(storage, name, key, shape):
+    found = current(storage, column, shape)
+    if found is None:
+        name = file_of(column)
         try:
             storage.write(f"{name}.npy", lambda file: _write(file, shape, stored()))
-            storage.write_json(f"{name}.json", {"manifest_sha256": key})
+            storage.write_json(f"{name}.json", {"manifest_sha256": storage.sha256("manifest.json")})
         except StorageError:
             return np.concatenate([np.empty((0, shape[1]), np.float32), *stored()])
-    vectors: npt.NDArray[np.float32] = np.load(storage.path(f"{name}.npy"), mmap_mode="r", allow_pickle=False)
-    return vectors
-
-
-def _current(storage: Storage, name: str, key: str, shape: tuple[int, int]) -> bool:
-    if not (storage.exists(f"{name}.npy") and storage.exists(f"{name}.json")):
-        return False
-    if storage.read_json(f"{name}.json") != {"manifest_sha256": key}:
-        return False
-    try:
         found = np.load(storage.path(f"{name}.npy"), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return False
-    return bool(found.shape == shape and found.dtype == np.float32)
+    return found
+
+
+def current(storage: Storage, column: str, shape: tuple[int, int]) -> npt.NDArray[np.float32] | None:
+    """The column as it was mapped before, if that was made from the manifest that stands there."""
+    name = file_of(column)
+    if not (storage.exists(f"{name}.npy") and storage.exists(f"{name}.json")):
+        return None
+    try:
+        if storage.read_json(f"{name}.json") != {"manifest_sha256": storage.sha256("manifest.json")}:
+            return None
+        found: npt.NDArray[np.float32] = np.load(storage.path(f"{name}.npy"), mmap_mode="r", allow_pickle=False)
+    except (EmbedError, OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == shape and found.dtype == np.float32 else None
+
+
+def file_of(column: str) -> str:
+    """Where a column's vectors are cached: the file's name without its suffix."""
+    return f"cache/{quote(column, safe='')}"
 
 
 def _write(file: BinaryIO, shape: tuple[int, int], pieces: Iterable[npt.NDArray[np.float32]]) -> None:

@@ -1,21 +1,31 @@
-"""Writing a vector set: the plan first, then one part after the other, the manifest last.
+"""Writing a vector set: the plan first, then its parts, the manifest last; or going on where that was stopped.
 
 A part exists once its commit record does; a set is complete once its manifest is there. Nothing that a reader
-may meet before that can be taken for more than it is.
+may meet before that can be taken for more than it is, and what one run leaves is where the same run goes on.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from embedders.errors import ContractError, RefusedError
-from pipelines.vectors.schema import FORMAT, ColumnInfo, Schema
-from pipelines.vectors.storage import Storage
+from embedders.errors import ContractError, StorageError
+from pipelines.vectors.lock import Lock
+from pipelines.vectors.manifest import (
+    MANIFEST,
+    Commit,
+    commit_file,
+    commit_record,
+    count_cells,
+    manifest_values,
+    part_file,
+)
+from pipelines.vectors.run import RUN, Run
+from pipelines.vectors.schema import Schema
+from pipelines.vectors.standing import Standing, examine, refuse_foreign, same_run
+from pipelines.vectors.storage import CURE, LOCK, Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,108 +33,169 @@ if TYPE_CHECKING:
 __all__ = ["Commit", "Writer", "refuse_foreign"]
 
 
-@dataclass(frozen=True)
-class Commit:
-    """What is known of a committed part, as it stands in its commit record and in the manifest."""
-
-    part: int
-    file: str
-    start: int
-    rows: int
-    bytes: int
-    sha256: str
-    statuses: Mapping[str, Mapping[str, int]]
-    """Rows per status, per column."""
-    flags: Mapping[str, Mapping[str, int]]
-    """Rows per flag, per column."""
-
-
 class Writer:
-    """Writes one vector set into a new or empty folder.
+    """Writes one vector set, or what is missing of it; the only writer of its folder until it is closed.
 
-    ``run`` is everything that the run was asked for, as plain JSON; it is written before the first part.
-    Raises RefusedError if the folder holds anything, StorageError for whatever the disk refuses.
+    ::
+
+        with Writer.open(out, schema, run) as writer:
+            for part in ...:                      # those not in writer.commits, in any order
+                writer.commit(part, table, seconds)
+            writer.finish()
+
+    ``commits`` holds the parts that are there and good; ``notes`` says what was found broken, and removed;
+    ``complete`` is True once the manifest stands and everything that it names is good.
     """
 
-    def __init__(self, out: Path, schema: Schema, run: Mapping[str, Any], storage: Storage | None = None) -> None:
-        self.storage = storage or Storage(out)
-        self.schema = schema
-        self.commits: list[Commit] = []
-        refuse_foreign(self.storage)
-        self.storage.create()
-        described = {"fields": list(schema.fields), "columns": [column.to_json() for column in schema.columns]}
-        self.storage.write_json("run.json", {"format": FORMAT, **described, **run})
+    def __init__(self, storage: Storage, run: Run) -> None:
+        self.storage = storage
+        self.run = run
+        self.schema: Schema = run.schema
+        self.commits: dict[int, Commit] = {}
+        self.notes: list[str] = []
+        self.complete = False
+        self._lock: Lock | None = None
+
+    @classmethod
+    def open(
+        cls, out: Path, schema: Schema, run: Mapping[str, Any], storage: Storage | None = None, trust: bool = False
+    ) -> Self:
+        """Begin in a new or empty folder, or go on in one where the same run was stopped.
+
+        ``run`` is all that was asked for, as plain JSON, with the plan under ``plan``; what it holds under
+        ``circumstances`` decides nothing and may differ. Every part that is there is checked by its size and,
+        unless ``trust``, by its SHA-256; what is broken is removed. Of a complete set nothing is touched.
+
+        Raises RefusedError, and writes nothing, for a folder of anything else, of another run (with what
+        differs), of another format or with a living writer; StorageError for whatever the disk refuses.
+        """
+        writer = cls(storage or Storage(out), Run.of(schema, run))
+        if writer._nothing_to_do(trust):
+            return writer
+        writer.storage.create()
+        writer._lock = writer.storage.lock()
+        try:
+            writer._go_on(trust)
+            if writer.complete:
+                writer.close()
+        except BaseException as error:
+            writer.__exit__(type(error))
+            raise
+        return writer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        # a lock that cannot be removed must not hide what went wrong before
+        with contextlib.suppress(*[StorageError] * (kind is not None)):
+            self.close()
+
+    def close(self) -> None:
+        """Let other writers in; what was committed stays."""
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            self.storage.unlock(lock)
 
     def commit(self, part: int, table: pa.Table, seconds: Mapping[str, float]) -> Commit:
-        """Make a part of consecutive rows durable; parts come in order. ``seconds`` per stage are recorded."""
-        import pyarrow.parquet as pq
+        """Make a part's rows durable; ``seconds`` per stage are recorded. Parts come in any order, each once.
 
-        if part != len(self.commits):
-            raise ContractError(f"Part {part} was committed after {len(self.commits)} parts; they come in order")
-        name = f"data/part-{part:06d}.parquet"
-        options = self.schema.parquet_options()
-        self.storage.write(name, lambda file: pq.write_table(table, file, **options))
-        with self.storage.path(name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        statuses = {c.name: _counts(table.column(f"{c.name}_status")) for c in self.schema.columns}
-        flags = {
-            c.name: _counts(table.column(f"{c.name}_flags").combine_chunks().flatten()) for c in self.schema.columns
-        }
-        start = sum(commit.rows for commit in self.commits)
-        found = Commit(part, name, start, table.num_rows, self.storage.size(name), digest, statuses, flags)
-        record = {**asdict(found), "seconds": {stage: round(s, 3) for stage, s in seconds.items()}}
-        self.storage.write_json(f"commits/part-{part:06d}.json", record)
-        self.commits.append(found)
+        Raises ContractError for a table that is not the planned part's, StorageError where the disk refuses or
+        does not hold what was written.
+        """
+        self._check(part, table)
+        name = part_file(part)
+        self._write_rows(name, table)
+        size, digest, counts = self.storage.size(name), self.storage.sha256(name), count_cells(table, self.schema)
+        found = Commit(part, name, self.run.parts[part].start, table.num_rows, size, digest, *counts)
+        self._require_lock()
+        self.storage.write_json(commit_file(part), commit_record(found, self.run, seconds), once=True)
+        self.commits[part] = found
         return found
 
-    def finish(self) -> None:
-        """Write the manifest: from now on the set is complete."""
-        self.storage.write_json(
-            "manifest.json",
-            {
-                "format": FORMAT,
-                "state": "complete",
-                "rows": sum(commit.rows for commit in self.commits),
-                "fields": list(self.schema.fields),
-                "columns": [column.to_json() for column in self.schema.columns],
-                "statuses": self._totals([commit.statuses for commit in self.commits]),
-                "flags": self._totals([commit.flags for commit in self.commits]),
-                "parts": [asdict(commit) for commit in self.commits],
-            },
-        )
+    def finish(self, source_errors: Sequence[Any] = ()) -> None:
+        """Write the manifest: from now on the set is complete. Does nothing where it is.
 
-    def _totals(self, counted: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
-        totals: dict[str, Counter[str]] = {column.name: Counter() for column in self.schema.columns}
-        for columns in counted:
-            for name, counts in columns.items():
-                totals[name].update(counts)
-        return {name: dict(sorted(counts.items())) for name, counts in totals.items()}
+        ``source_errors`` says what of the source belongs to no record and was accepted, as plain JSON. Raises
+        ContractError while a part is missing.
+        """
+        if self.complete:
+            return
+        if missing := [part for part in range(len(self.run.parts)) if part not in self.commits]:
+            raise ContractError(
+                f"{len(missing)} of {len(self.run.parts)} parts are not committed, part {missing[0]} for one"
+            )
+        for commit in self.commits.values():
+            if not self.storage.exists(commit.file) or self.storage.size(commit.file) != commit.bytes:
+                path = str(self.storage.path(commit.file))
+                raise StorageError(f"{path!r} has changed since it was committed", CURE)
+        self._require_lock()
+        self.storage.write_json(MANIFEST, manifest_values(self.run, self.commits, source_errors))
+        self.complete = True
 
+    def _nothing_to_do(self, trust: bool) -> bool:
+        """Look without the lock, which is a file: a complete set stays untouched, and may be read-only."""
+        same_run(self.storage, self.run)  # another run is refused before anything is written
+        if not self.storage.exists(MANIFEST) or self.storage.exists(LOCK) or self.storage.leftovers():
+            return False
+        standing = examine(self.storage, self.run, trust=trust)
+        if standing is not None and standing.whole:
+            self.commits, self.complete = standing.commits, True
+        return self.complete
 
-def refuse_foreign(storage: Storage) -> None:
-    """Raise RefusedError, saying what stands there, unless the folder is absent or empty."""
-    out = str(storage.root)
-    if storage.exists("manifest.json"):
-        raise RefusedError(f"A finished vector set stands in {out!r}", "Choose another folder, or remove this one")
-    if storage.exists("run.json"):
-        planned = len(storage.read_json("run.json").get("plan", {}).get("parts", ()))
-        found = len(storage.names("commits"))
-        raise RefusedError(
-            f"An unfinished run stands in {out!r}: {found} of {planned} parts are committed",
-            "Choose another folder, or remove this one",
-        )
-    if storage.root.is_dir() and storage.names("."):
-        first = ", ".join(storage.names(".")[:3])
-        raise RefusedError(f"{out!r} holds other files ({first})", "Choose another folder")
-    if storage.root.exists() and not storage.root.is_dir():
-        raise RefusedError(f"{out!r} is a file", "Choose another folder")
+    def _go_on(self, trust: bool) -> None:
+        standing = examine(self.storage, self.run, trust=trust)
+        self.storage.tidy()
+        if standing is None:
+            self.storage.write_json(RUN, self.run.values, once=True)
+        else:
+            self._clear(standing)
+            self.commits, self.complete = standing.commits, standing.whole
+        if self.storage.exposed:
+            self.notes.append(f"{str(self.storage.root)!r} can be written by everyone on this machine")
 
+    def _clear(self, standing: Standing) -> None:
+        """Remove what is broken: the manifest first, so that nothing looks complete that is not."""
+        broken = standing.broken
+        self.notes += [f"{name}: {problem}" for name, problem in broken.items() if problem]
+        if MANIFEST in broken:
+            self.storage.remove(MANIFEST)
+        if not standing.whole:  # a cache may hold what has just been found broken
+            for name in self.storage.names("cache"):
+                self.storage.remove(f"cache/{name}")
+        for name in sorted(broken):  # commits/ before data/
+            if name not in (MANIFEST, RUN):
+                self.storage.remove(name)
+        if RUN in broken:
+            self.storage.write_json(RUN, self.run.values)
 
-def columns_of(values: Mapping[str, Any]) -> tuple[ColumnInfo, ...]:
-    """The columns named in a manifest."""
-    return tuple(ColumnInfo.from_json(column) for column in values["columns"])
+    def _check(self, part: int, table: pa.Table) -> None:
+        if part not in range(len(self.run.parts)) or part in self.commits:
+            raise ContractError(f"Part {part} is not one that is missing of {len(self.run.parts)} parts")
+        planned = self.run.parts[part]
+        if table.num_rows != planned.rows:
+            raise ContractError(f"Part {part} came with {table.num_rows} rows; {planned.rows} were planned")
+        if not table.schema.equals(self.schema.arrow()):
+            raise ContractError(f"Part {part} came with other columns than were planned")
 
+    def _write_rows(self, name: str, table: pa.Table) -> None:
+        import pyarrow.parquet as pq
 
-def _counts(column: Any) -> dict[str, int]:
-    counted = column.value_counts()
-    return {str(entry["values"]): int(entry["counts"]) for entry in counted.to_pylist()}
+        options = self.schema.parquet_options()
+        self._require_lock()
+        self.storage.write(name, lambda file: pq.write_table(table, file, **options))
+        path = self.storage.path(name)
+        try:
+            with pq.ParquetFile(path) as file:
+                rows = file.metadata.num_rows
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{str(path)!r} cannot be read back ({error})", CURE) from error
+        if rows != table.num_rows:
+            raise StorageError(f"{str(path)!r} holds {rows} of the {table.num_rows} rows just written", CURE)
+
+    def _require_lock(self) -> None:
+        if self._lock is None:
+            raise ContractError("This writer is closed, or its set was complete")
+        if not self._lock.standing:
+            path = str(self.storage.path(LOCK))
+            raise StorageError(f"{path!r} was removed or replaced while the run was writing", CURE)

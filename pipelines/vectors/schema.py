@@ -7,7 +7,7 @@ that were embedded); per column the vectors under its name, then ``_status``, ``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Cells", "ColumnInfo", "Schema", "check_names", "list_vectors", "vectors_of"]
 
-FORMAT = 1
-"""Version of the folder's layout; readers refuse a later one."""
+FORMAT = 2
+"""Version of the folder's layout: readers refuse a later one, writers go on with no other. Since 2 commit records
+are sealed, and the manifest names its run."""
+
+MOST_DIMENSIONS = 1 << 20
+"""A column of more dimensions was made up."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,19 @@ class ColumnInfo:
         return "seed" in self.fingerprint.get("weights", {})
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> ColumnInfo:
-        """The inverse of :meth:`to_json`."""
+    def from_json(cls, values: Any) -> ColumnInfo:
+        """The inverse of :meth:`to_json`; raises ValueError for what cannot be a column."""
+        known = fields(cls)
+        if not isinstance(values, dict) or set(values) != {field.name for field in known}:
+            raise ValueError("one of its columns has not the entries of a column")
+        dim, fingerprint = values["dim"], values["fingerprint"]
+        names = [values[field.name] for field in known if field.type == "str"]
+        if not all(isinstance(name, str) for name in names) or values["dtype"] not in ("float32", "float16"):
+            raise ValueError(f"its column {values['name']!r} is described by other than names")
+        if type(dim) is not int or not 0 < dim <= MOST_DIMENSIONS or type(values["normalized"]) is not bool:
+            raise ValueError(f"its column {values['name']!r} has {dim!r} dimensions")
+        if not isinstance(fingerprint, dict) or not isinstance(fingerprint.get("weights", {}), dict):
+            raise ValueError(f"its column {values['name']!r} has no fingerprint")
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:

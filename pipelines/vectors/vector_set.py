@@ -11,47 +11,45 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from embedders.errors import RefusedError, Status, UsageError, nearest
+from embedders.errors import RefusedError, Status, StorageError, UsageError, nearest
 from pipelines.vectors import cache
-from pipelines.vectors.commit import columns_of
+from pipelines.vectors.manifest import MANIFEST, Commit, Manifest
 from pipelines.vectors.nearest import Hit, nearest_rows
-from pipelines.vectors.schema import FORMAT, ColumnInfo, vectors_of
-from pipelines.vectors.storage import Storage
+from pipelines.vectors.run import RUN, Run
+from pipelines.vectors.schema import ColumnInfo, Schema, vectors_of
+from pipelines.vectors.storage import CURE, Storage
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["VectorColumn", "VectorSet"]
+__all__ = ["VectorColumn", "VectorSet", "read_part"]
 
-
-@dataclass(frozen=True)
-class _Part:
-    file: str
-    start: int
-    rows: int
-    bytes: int
+CURE_OF_PARTS = "The command that made the set makes this part again; embed verify lists all that is wrong"
 
 
 class VectorSet:
     """A finished vector set on disk, opened for reading; needs neither torch nor an embedder."""
 
-    def __init__(self, storage: Storage, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, storage: Storage, manifest: Manifest) -> None:
         self.storage = storage
-        self.manifest = manifest
-        self.fields: tuple[str, ...] = tuple(manifest["fields"])
-        self.columns = {info.name: VectorColumn(self, info) for info in columns_of(manifest)}
-        self._parts = [_Part(p["file"], p["start"], p["rows"], p["bytes"]) for p in manifest["parts"]]
+        self.manifest = manifest.values
+        self.fields = manifest.schema.fields
+        self.columns = {info.name: VectorColumn(self, info) for info in manifest.schema.columns}
+        self._schema = manifest.schema
+        self._parts = manifest.parts
+        self._rows = manifest.rows
 
     @classmethod
     def open(cls, path: str | Path) -> VectorSet:
@@ -60,28 +58,20 @@ class VectorSet:
         Raises UsageError if there is none, RefusedError if it is unfinished, damaged or of a later format.
         """
         storage = Storage(Path(path))
-        if not storage.exists("manifest.json"):
-            if storage.exists("run.json"):
-                found = len(storage.names("commits"))
-                raise RefusedError(
-                    f"The run in {str(path)!r} did not finish; {found} parts of it are committed",
-                    "Remove the folder and run again",
-                )
+        if not storage.exists(MANIFEST):
+            if storage.exists(RUN):
+                raise _unfinished(storage)
             raise UsageError(f"There is no vector set in {str(path)!r}", "embed run SOURCE -o FOLDER makes one")
-        manifest = storage.read_json("manifest.json")
-        if not isinstance(manifest, dict) or "parts" not in manifest or "format" not in manifest:
-            raise RefusedError(f"{str(storage.path('manifest.json'))!r} is no manifest of a vector set")
-        if manifest["format"] > FORMAT:
-            raise RefusedError(
-                f"{str(path)!r} has format {manifest['format']}; this version reads up to {FORMAT}",
-                "Upgrade multimodal-embedders",
-            )
-        vector_set = cls(storage, manifest)
-        vector_set._check_parts()
+        vector_set = cls(storage, Manifest.read(storage))
+        for part in vector_set._parts:
+            if not storage.exists(part.file) or storage.size(part.file) != part.bytes:
+                raise RefusedError(
+                    f"{str(storage.path(part.file))!r} is missing or not what was committed", CURE_OF_PARTS
+                )
         return vector_set
 
     def __len__(self) -> int:
-        return int(self.manifest["rows"])
+        return self._rows
 
     def __getitem__(self, name: str) -> VectorColumn:
         if name not in self.columns:
@@ -162,32 +152,43 @@ class VectorSet:
     def _column(self, name: str) -> Any:
         return self.to_arrow([name]).column(name)
 
-    def _read(self, part: _Part, columns: list[str] | None) -> pa.Table:
-        import pyarrow.parquet as pq
+    def _read(self, part: Commit, columns: list[str] | None) -> pa.Table:
+        return read_part(self.storage, part, self._schema, columns)
 
-        path = self.storage.path(part.file)
-        try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                table = file.read(columns=columns)
-        except (OSError, ValueError) as error:
-            raise RefusedError(f"{str(path)!r} is damaged ({error})", "Run again into another folder") from error
-        if table.num_rows != part.rows:
-            raise RefusedError(f"{str(path)!r} has {table.num_rows} rows; the manifest says {part.rows}")
-        return table
 
-    def _check_parts(self) -> None:
-        start = 0
-        for part in self._parts:
-            if (
-                part.start != start
-                or not self.storage.exists(part.file)
-                or (self.storage.size(part.file) != part.bytes)
-            ):
-                path = str(self.storage.path(part.file))
-                raise RefusedError(f"{path!r} is missing or not what was committed", "Run again elsewhere")
-            start += part.rows
-        if start != len(self):
-            raise RefusedError(f"The manifest counts {len(self)} rows and lists parts with {start}")
+def read_part(storage: Storage, part: Commit, schema: Schema, columns: list[str] | None = None) -> pa.Table:
+    """A part's rows, or some of their columns.
+
+    Raises RefusedError where its file is not one of these columns and rows, StorageError where it cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    path = storage.path(part.file)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            # before anything is read: a made-up file decides neither types nor how much memory it takes
+            if file.metadata.num_rows != part.rows:
+                raise ValueError(f"it has {file.metadata.num_rows} rows; {part.rows} were committed")
+            if not file.schema_arrow.equals(schema.arrow()):
+                raise ValueError("its columns are not those of the set")
+            return file.read(columns=columns)
+    except (OSError, ValueError) as error:
+        # what the system says has a number; of what stands in the file pyarrow speaks without one
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise StorageError(f"{str(path)!r} cannot be read: {os.strerror(error.errno)}", CURE) from error
+        raise RefusedError(f"{str(path)!r} is damaged ({error})", CURE_OF_PARTS) from error
+
+
+def _unfinished(storage: Storage) -> RefusedError:
+    try:
+        planned = str(len(Run.read(storage).parts))
+    except RefusedError as error:
+        return RefusedError(str(error), "Run the same command again, or remove the folder")
+    found = sum(name.endswith(".json") for name in storage.names("commits"))
+    return RefusedError(
+        f"The run in {str(storage.root)!r} has not finished: {found} of {planned} parts are committed",
+        "Run the same command again: it goes on from there",
+    )
 
 
 class VectorColumn:
@@ -213,7 +214,7 @@ class VectorColumn:
         """
         owner = self._owner
         shape = (len(owner), self.info.dim)
-        return cache.mapped(owner.storage, self.info.name, shape, self._stored)
+        return cache.mapped(owner.storage, self.info.name, shape, self.stored)
 
     @functools.cached_property
     def status(self) -> npt.NDArray[np.str_]:
@@ -255,7 +256,8 @@ class VectorColumn:
         ]
         return found[0] if queries.ndim == 1 else found
 
-    def _stored(self) -> Iterator[npt.NDArray[np.float32]]:
+    def stored(self) -> Iterator[npt.NDArray[np.float32]]:
+        """The vectors as they stand in the parts, piece by piece in order; nothing is cached."""
         for part in self._owner._parts:
             column = self._owner._read(part, [self.info.name]).column(0)
             for chunk in column.chunks:

@@ -92,7 +92,7 @@ def align(
     say(f"{len(pairs):,} pairs in {len(set(pairs.groups.tolist())):,} groups: {method}")
     for remark in remarks:
         say(remark)
-    storage.create()
+    storage.create_empty()
     device = Runtime.of(options.device).device if method in ("linear", "mlp") else "cpu"
     recipe = recipe or Recipe.of(options.loss)
     made = []

@@ -172,7 +172,7 @@ def _begin(storage: Storage, pairs: Pairs, study: Study, base: Recipe) -> None:
     if storage.exists(DONE):
         raise RefusedError(f"{where} holds a finished study", "Name a new folder")
     if not storage.exists(BEGUN):
-        storage.create()
+        storage.create_empty()
         storage.write_json(BEGUN, asked)
         return
     begun = storage.read_json(BEGUN)

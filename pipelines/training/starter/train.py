@@ -53,7 +53,7 @@ def train(
     place = Runtime.of(device).device
     began = make_towers(f"random:{options.seed}")
     if saved is None:
-        storage.create()
+        storage.create_empty()
         plan = _settled(options, began, place, say, probe)
     else:
         plan = Plan(**saved["plan"])

@@ -83,13 +83,17 @@ def write(out: Path, records: Sequence[dict[str, str]], kind: str, root: Path, w
         ColumnInfo(f"{field}_x", field, "x", modality, "space", 2, "float32", True, {"weights": weights or {}})
         for field, modality in FIELDS.items()
     )
-    writer = Writer(out, Schema(tuple(FIELDS), columns), {"source": {"kind": kind}, "root": str(root)})
     n = len(records)
+    run = {
+        "circumstances": {"source": {"kind": kind}, "root": str(root)},
+        "plan": {"parts": [{"index": 0, "start": 0, "rows": n}]},
+    }
     cells = Cells(np.ones((n, 2), np.float32), ["ok"] * n, [None] * n, [[]] * n)
     values = {field: ([record.get(field) for record in records], [None] * n) for field in FIELDS}
     ids = [str(row) for row in range(n)]
-    writer.commit(0, writer.schema.table(ids, values, {c.name: cells for c in columns}), {})
-    writer.finish()
+    with Writer.open(out, Schema(tuple(FIELDS), columns), run) as writer:
+        writer.commit(0, writer.schema.table(ids, values, {c.name: cells for c in columns}), {})
+        writer.finish()
     return VectorSet.open(out)
 
 

@@ -1,4 +1,4 @@
-"""At every instant the folder is absent, unfinished or complete, and never looks like more than it is."""
+"""How a part is made durable, and what a set is that has them all."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from embedders import ContractError, RefusedError, StorageError, UsageError
 from pipelines import VectorSet
-from pipelines.vectors import Schema, Storage
-from tests.pipelines.vectors.made import column, write
+from pipelines.vectors import Schema, Storage, Writer
+from pipelines.vectors.manifest import part_file
+from tests.pipelines.vectors.made import column, plan, rows, schema, write
 
 
 def test_the_commit_record_describes_the_file(tmp_path: Path) -> None:
@@ -26,6 +27,7 @@ def test_the_commit_record_describes_the_file(tmp_path: Path) -> None:
     assert (record["start"], record["rows"]) == (5, 5)
     assert record["statuses"]["word_toy"] == {"ok": 3, "corrupt": 1, "absent": 1}
     assert record["flags"]["word_toy"] == {"loud": 1}
+    assert record["seconds"] == {"total": 1.0}
 
 
 def test_counts_add_up_to_the_rows(tmp_path: Path) -> None:
@@ -37,11 +39,13 @@ def test_counts_add_up_to_the_rows(tmp_path: Path) -> None:
     assert manifest["flags"]["word_toy"] == {"loud": 3}
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write(tmp_path / name)
-    for name in ("manifest.json", "data/part-000000.parquet", "data/part-000001.parquet"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+def test_how_long_it_took_is_in_the_commit_records_alone(tmp_path: Path) -> None:
+    for name, seconds in (("quick", 1.0), ("slow", 9.0)):
+        with Writer.open(tmp_path / name, schema(), plan(1)) as writer:
+            writer.commit(0, rows(0), {"total": seconds})
+            writer.finish()
+    for name in ("manifest.json", "data/part-000000.parquet", "run.json"):
+        assert (tmp_path / "quick" / name).read_bytes() == (tmp_path / "slow" / name).read_bytes()
 
 
 def test_vectors_are_stored_plainly_and_with_checksums(tmp_path: Path) -> None:
@@ -57,73 +61,118 @@ def test_vectors_are_stored_plainly_and_with_checksums(tmp_path: Path) -> None:
     assert columns["id"].statistics is not None
 
 
-@pytest.mark.parametrize(
-    ("prepare", "says"),
-    [
-        (lambda out: write(out), "finished vector set"),
-        (lambda out: write(out, finish=False), "2 of 2 parts are committed"),
-        (lambda out: (out.mkdir(), (out / "thesis.txt").write_text("mine")), "thesis.txt"),
-        (lambda out: out.write_text("mine"), "is a file"),
-    ],
-)
-def test_what_stands_in_the_folder_is_refused_and_left(
-    tmp_path: Path, prepare: Callable[[Path], object], says: str
-) -> None:
-    out = tmp_path / "v"
-    prepare(out)
-    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    with pytest.raises(RefusedError, match=says):
-        write(out)
-    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
-
-
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     write(tmp_path / "v")
     assert len(VectorSet.open(tmp_path / "v")) == 10
 
 
-def test_parts_come_in_order(tmp_path: Path) -> None:
-    writer = write(tmp_path / "v", parts=1, finish=False)
-    table = pq.read_table(tmp_path / "v/data/part-000000.parquet")
-    with pytest.raises(ContractError, match="in order"):
-        writer.commit(2, table, {})
+def test_folders_above_are_made(tmp_path: Path) -> None:
+    write(tmp_path / "a/b/v")
+    assert len(VectorSet.open(tmp_path / "a/b/v")) == 10
 
 
-class Failing(Storage):
-    """Fails at the n-th write, halfway through the file."""
+@pytest.mark.parametrize(
+    ("part", "table", "says"),
+    [
+        (2, lambda: rows(0), "not one that is missing"),
+        (-1, lambda: rows(0), "not one that is missing"),
+        (0, lambda: rows(0), "not one that is missing"),
+        (1, lambda: rows(1).slice(1), "4 rows; 5 were planned"),
+        (1, lambda: rows(1).drop_columns(["word_toy_error"]), "other columns"),
+    ],
+    ids=["beyond", "before", "twice", "a row too few", "a column too few"],
+)
+def test_only_what_was_planned_is_committed(tmp_path: Path, part: int, table: Callable[[], Any], says: str) -> None:
+    with Writer.open(tmp_path / "v", schema(), plan(2)) as writer:
+        writer.commit(0, rows(0), {})
+        with pytest.raises(ContractError, match=says):
+            writer.commit(part, table(), {})
 
-    def __init__(self, root: Path, at: int) -> None:
-        super().__init__(root)
-        self.left = at
 
-    def write(self, name: str, fill: Callable[[BinaryIO], None]) -> None:
-        self.left -= 1
-
-        def half(file: BinaryIO) -> None:
-            if self.left == 0:
-                file.write(b"half")
-                raise OSError(28, "No space left on device")
-            fill(file)
-
-        super().write(name, half)
+def test_a_set_is_not_finished_while_a_part_is_missing(tmp_path: Path) -> None:
+    with Writer.open(tmp_path / "v", schema(), plan(3)) as writer:
+        writer.commit(2, rows(2), {})
+        with pytest.raises(ContractError, match="2 of 3 parts are not committed, part 0 for one"):
+            writer.finish()
+    assert not (tmp_path / "v/manifest.json").exists()
 
 
-@pytest.mark.parametrize("at", range(1, 7))
-def test_a_full_disk_at_any_write_leaves_no_half_file_and_no_complete_set(tmp_path: Path, at: int) -> None:
+def test_what_the_source_lacks_is_in_the_manifest(tmp_path: Path) -> None:
+    with Writer.open(tmp_path / "v", schema(), plan(1)) as writer:
+        writer.commit(0, rows(0), {})
+        writer.finish([{"file": "a.tar", "offset": 512}])
+    assert VectorSet.open(tmp_path / "v").manifest["source_errors"] == [{"file": "a.tar", "offset": 512}]
+    assert Writer.open(tmp_path / "v", schema(), plan(1)).complete
+
+
+def test_a_closed_writer_writes_nothing(tmp_path: Path) -> None:
+    writer = write(tmp_path / "v", finish=False, only=[0])
+    with pytest.raises(ContractError, match="closed"):
+        writer.commit(1, rows(1), {})
+    assert [path.name for path in (tmp_path / "v/data").iterdir()] == ["part-000000.parquet"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {},
+        {"plan": {}},
+        {"plan": {"parts": []}},
+        {"plan": {"parts": [{"index": 0, "start": 1, "rows": 5}]}},
+        {"plan": {"parts": [{"index": 0, "start": 0, "rows": 0}]}},
+        {**plan(1), "root": float("nan")},
+        {**plan(1), "root": Path("/")},
+    ],
+)
+def test_a_run_without_a_plan_is_a_programming_error(tmp_path: Path, damage: dict[str, Any]) -> None:
+    with pytest.raises(ContractError, match="cannot be described"):
+        Writer.open(tmp_path / "v", schema(), damage)
+    assert not (tmp_path / "v").exists()
+
+
+class Lossy(Storage):
+    """Loses the end of a file and says nothing."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        super().rename(old, new)
+        if new.suffix == ".parquet":
+            new.write_bytes(new.read_bytes()[:-20])
+
+
+def test_rows_that_cannot_be_read_back_are_not_committed(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be read back"):
+        write(tmp_path / "v", storage=Lossy(tmp_path / "v"))
+    assert not list((tmp_path / "v").glob("commits/*"))
+
+
+def test_RES_13_a_part_that_vanishes_before_the_end_is_noticed(tmp_path: Path) -> None:
+    with Writer.open(tmp_path / "v", schema(), plan(1)) as writer:
+        writer.commit(0, rows(0), {})
+        (tmp_path / "v/data/part-000000.parquet").unlink()
+        with pytest.raises(StorageError, match="has changed since"):
+            writer.finish()
+    write(tmp_path / "v", parts=1)
+    assert len(VectorSet.open(tmp_path / "v")) == 5
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "replaced by another"])
+def test_RES_13_a_folder_that_is_taken_away_during_a_run_ends_it(tmp_path: Path, again: bool) -> None:
     out = tmp_path / "v"
-    with pytest.raises(StorageError, match="No space left"):
-        write(out, storage=Failing(out, at))
-    assert not (out / "manifest.json").exists()
-    assert not list(out.rglob(".tmp-*"))
-    with pytest.raises((RefusedError, UsageError)):
-        VectorSet.open(out)
+    with Writer.open(out, schema(), plan(2)) as writer:
+        writer.commit(0, rows(0), {})
+        out.rename(tmp_path / "elsewhere")
+        if again:
+            write(out, only=[0])
+        with pytest.raises(StorageError, match="removed or replaced while the run was writing"):
+            writer.commit(1, rows(1), {})
+    assert not out.exists() or not (out / "manifest.json").exists()
 
 
-def test_six_writes_make_the_set_so_the_sweep_above_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "v"
-    write(out, storage=Failing(out, 7))
-    assert len(VectorSet.open(out)) == 10
+def test_parts_have_names_for_later_generations() -> None:
+    assert part_file(17) == "data/part-000017.parquet"
+    assert part_file(17, 2) == "data/part-000017.g2.parquet"
+    assert part_file(1_234_567) == "data/part-1234567.parquet"
 
 
 @pytest.mark.parametrize(
@@ -140,3 +189,12 @@ def test_six_writes_make_the_set_so_the_sweep_above_is_whole(tmp_path: Path) -> 
 def test_two_things_of_one_name_are_refused(fields: Any, columns: Any, clash: str) -> None:
     with pytest.raises(UsageError, match=clash):
         Schema(fields, tuple(column(name) for name in columns))
+
+
+def test_a_record_that_another_writer_made_meanwhile_is_left(tmp_path: Path) -> None:
+    with Writer.open(tmp_path / "v", schema(), plan(1)) as writer:
+        writer.storage.write_bytes("commits/part-000000.json", b"theirs")
+        with pytest.raises(RefusedError, match="written by another run"):
+            writer.commit(0, rows(0), {})
+    assert (tmp_path / "v/commits/part-000000.json").read_bytes() == b"theirs"
+    assert [path.name for path in (tmp_path / "v/commits").iterdir()] == ["part-000000.json"]

@@ -156,12 +156,6 @@ def test_rows_that_are_not_there_are_refused(out: Path) -> None:
         VectorSet.open(out).take([10])
 
 
-def test_an_unfinished_run_is_no_set(tmp_path: Path) -> None:
-    write(tmp_path / "vectors", parts=2, finish=False)
-    with pytest.raises(RefusedError, match="did not finish; 2 parts"):
-        VectorSet.open(tmp_path / "vectors")
-
-
 def test_no_set_and_a_later_format_are_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no vector set"):
         VectorSet.open(tmp_path)

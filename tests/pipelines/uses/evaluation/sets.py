@@ -41,7 +41,8 @@ def made(
         error = [None if good else "TOY_BROKEN: it has a hole" for good in fine]
         cells[name] = Cells(stored, status, error, [[] for _ in status])
     schema = Schema(tuple(fields), tuple(infos))
-    writer = Writer(out, schema, {"plan": {"parts": [{}]}})
-    writer.commit(0, schema.table([f"r{row}" for row in range(rows)], fields, cells), {"total": 1.0})
-    writer.finish()
+    plan = {"parts": [{"index": 0, "start": 0, "rows": rows}]}
+    with Writer.open(out, schema, {"plan": plan}) as writer:
+        writer.commit(0, schema.table([f"r{row}" for row in range(rows)], fields, cells), {"total": 1.0})
+        writer.finish()
     return VectorSet.open(out)
