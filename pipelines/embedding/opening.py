@@ -15,9 +15,12 @@ from typing import Any
 
 from embedders import BadInput, ContractError, EmbedError, Limits, Modality, Status
 from embedders.modality import PROGRAMMING_ERRORS, read_file
+from embedders.redaction import redacted
 from embedders.registry import registry
+from embedders.remote import Policy, fetch, is_url
 from pipelines.embedding.columns import Column
-from pipelines.records import Record
+from pipelines.embedding.failing import is_out_of_memory, said
+from pipelines.records import Member, Record
 
 __all__ = ["Opened", "OpenedCell", "open_record"]
 
@@ -43,7 +46,9 @@ class Opened:
     cells: dict[str, OpenedCell] = field(default_factory=dict)
 
 
-def open_record(record: Record, columns: Sequence[Column], root: Path | None, limits: Limits) -> Opened:
+def open_record(
+    record: Record, columns: Sequence[Column], root: Path | None, limits: Limits, urls: Policy | None = None
+) -> Opened:
     """Read, decode and prepare all fields of a record that have columns. Raises ContractError at most."""
     opened = Opened()
     for name in dict.fromkeys(column.field for column in columns):
@@ -57,15 +62,23 @@ def open_record(record: Record, columns: Sequence[Column], root: Path | None, li
                 raise record.problem
             if raw is None:
                 raise BadInput(Status.ABSENT, "", "")
-            content = _content(raw, modality, root, limits)
+            content = _content(raw, modality, root, limits, urls or Policy())
             checksum = _sha256(content)
             decoded = modality.decode(content, limits)
             flags = decoded.flags
         except BadInput as problem:
             cells = {column.name: OpenedCell(problem=problem) for column in mine}
+        except EmbedError:
+            raise
+        except PROGRAMMING_ERRORS as error:
+            raise ContractError(f"The modality {modality.name!r} failed: {said(error)}") from error
+        except BaseException as error:  # in a thread, where no interrupt of the user's arrives
+            cells = {
+                column.name: OpenedCell(problem=_unforeseen(error, Status.CORRUPT, "DECODE")) for column in mine
+            }
         else:
             cells = {column.name: _prepare(column, decoded.media, flags) for column in mine}
-        opened.stored[name] = (_stored(raw), checksum)
+        opened.stored[name] = (_stored(redacted(str(raw)) if _by_url(raw, modality) else raw), checksum)
         opened.cells.update(cells)
     return opened
 
@@ -80,19 +93,32 @@ def _prepare(column: Column, media: Any, flags: tuple[str, ...]) -> OpenedCell:
     except EmbedError:
         raise
     except PROGRAMMING_ERRORS as error:
-        raise ContractError(f"{column.reference} failed in prepare: {type(error).__name__}: {error}") from error
-    except Exception as error:
-        unforeseen = BadInput(Status.MODEL_ERROR, "PREPARE", f"{type(error).__name__}: {error}")
-        return OpenedCell(flags=flags, problem=unforeseen)
+        raise ContractError(f"{column.reference} failed in prepare: {said(error)}") from error
+    except BaseException as error:  # as above
+        return OpenedCell(flags=flags, problem=_unforeseen(error, Status.MODEL_ERROR, "PREPARE"))
 
 
-def _content(raw: Any, modality: Modality, root: Path | None, limits: Limits) -> Any:
-    """Bytes for whatever lies in a file; everything else as it was given."""
+def _unforeseen(error: BaseException, status: Status, code: str) -> BadInput:
+    if is_out_of_memory(error):
+        return BadInput(Status.LIMIT, "MEMORY", "opening it needs more memory than there is")
+    return BadInput(status, code, said(error))
+
+
+def _content(raw: Any, modality: Modality, root: Path | None, limits: Limits, urls: Policy) -> Any:
+    """Bytes for whatever lies in a file or an archive; everything else as it was given."""
+    if isinstance(raw, Member):
+        return raw.read(limits.bytes)
+    if _by_url(raw, modality):
+        return fetch(raw, limits, urls)
     if isinstance(raw, Path) or (isinstance(raw, str) and not modality.inline):
         if not str(raw).strip():
             raise BadInput(Status.EMPTY, "NO_PATH", "the path is empty")
         return read_file(Path(raw) if root is None else root / raw, limits, root)
     return raw
+
+
+def _by_url(raw: Any, modality: Modality) -> bool:
+    return isinstance(raw, str) and not modality.inline and is_url(raw)
 
 
 def _sha256(content: Any) -> str | None:
@@ -104,7 +130,9 @@ def _sha256(content: Any) -> str | None:
 
 
 def _stored(raw: Any) -> str | None:
-    """Text as given and paths as given, in valid UTF-8; None for what cannot be shown in a cell."""
+    """Text and paths as given, members by name, in valid UTF-8; None for what cannot be shown in a cell."""
+    if isinstance(raw, Member):
+        return raw.name
     if isinstance(raw, Path):
         return os.fsencode(raw).decode("utf-8", "backslashreplace")
     return _LONE_SURROGATES.sub("\ufffd", raw) if isinstance(raw, str) else None

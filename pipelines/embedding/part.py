@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from embedders import BadInput, ContractError, EmbedError, Limits, Runtime, Status
-from embedders.base import check_rows, row_failures
+from embedders import BadInput, Limits, Runtime, Status
 from embedders.batching import Pool
-from embedders.modality import PROGRAMMING_ERRORS
+from embedders.redaction import redacted
+from embedders.remote import Policy
 from pipelines.embedding.ahead import work_ahead
 from pipelines.embedding.columns import Column
+from pipelines.embedding.forward import ColumnForward
 from pipelines.embedding.memory import FreeMemory
 from pipelines.embedding.opening import Opened, OpenedCell, open_record
 from pipelines.records import Record
 from pipelines.vectors import Cells
 
-__all__ = ["Embedded", "PartEmbedder"]
+__all__ = ["Embedded", "Mark", "Observer", "PartEmbedder", "Stage"]
 
 MESSAGE_LENGTH = 300
 """Longer error messages are cut: they are read in a terminal, and one may quote a whole file."""
@@ -37,6 +39,18 @@ Observer = Callable[[int, int], None]
 """Called with (cells done, of them failed) whenever some are."""
 
 
+class Stage(enum.IntEnum):
+    """What is being done with a row at this moment: whoever watches a part knows what to suspect when it dies."""
+
+    RESTING = 0
+    OPENING = 1
+    FORWARD = 2
+
+
+Mark = Callable[[Sequence[int], Stage], None]
+"""Called with positions in the part when they enter a stage; from any thread, never twice at once for a row."""
+
+
 @dataclass
 class Embedded:
     """The rows of a part, ready to be stored, and where its time went in seconds."""
@@ -45,6 +59,8 @@ class Embedded:
     fields: dict[str, tuple[list[str | None], list[str | None]]]
     cells: dict[str, Cells]
     seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What the user should hear of, though every row is as it should be: batches made smaller, workers replaced."""
 
 
 class PartEmbedder:
@@ -62,15 +78,20 @@ class PartEmbedder:
         *,
         root: Path | None = None,
         limits: Limits | None = None,
+        urls: Policy | None = None,
         batch_size: int | None = None,
+        mark: Mark = lambda rows, stage: None,
     ) -> None:
         self.columns = columns
         self.runtime = runtime
         self.threads = threads
         self.root = root
         self.limits = limits or Limits()
+        self.urls = urls
         self.batch_size = batch_size
+        self.mark = mark
         self.memory = FreeMemory()
+        self.forwards = {column.name: ColumnForward(column, runtime) for column in columns}
 
     def load(self) -> None:
         """Load all weights now, so that what is missing is said before anything is written."""
@@ -80,7 +101,8 @@ class PartEmbedder:
     def embed(self, records: Sequence[Record], observe: Observer = lambda done, failed: None) -> Embedded:
         """One row per record, in their order, whatever becomes of them.
 
-        Raises ContractError for an embedder that is broken rather than an input that is bad.
+        Raises ContractError for an embedder that is broken rather than an input that is bad, and SetupError for a
+        device that is lost.
         """
         began = time.perf_counter()
         part = _Part(self, len(records), observe)
@@ -94,13 +116,20 @@ class PartEmbedder:
         for column in self.columns:
             part.empty_pool(column)
         seconds = {"total": time.perf_counter() - began, "decode_wait": part.waited, **part.forward_seconds}
-        return Embedded([record.id for record in records], part.fields, part.cells, seconds)
+        notes = [note for forward in self.forwards.values() for note in forward.notes]
+        for forward in self.forwards.values():
+            forward.notes = []
+        return Embedded([record.id for record in records], part.fields, part.cells, seconds, notes)
 
     def _opened(self, records: Sequence[Record]) -> Iterator[Opened]:
         """Records opened in order, ahead of the forward."""
 
-        def opened(record: Record) -> Opened:
-            return open_record(record, self.columns, self.root, self.limits)
+        def opened(numbered: tuple[int, Record]) -> Opened:
+            row, record = numbered
+            self.mark((row,), Stage.OPENING)
+            found = open_record(record, self.columns, self.root, self.limits, self.urls)
+            self.mark((row,), Stage.RESTING)
+            return found
 
         budgets = {column.name: column.embedder.batch_cost for column in self.columns}
 
@@ -108,7 +137,8 @@ class PartEmbedder:
             return sum(cell.cost / budgets[name] for name, cell in found.cells.items())
 
         budget = AHEAD_BATCHES * len(self.columns)
-        return work_ahead(self.threads, opened, records, count=AHEAD_RECORDS, weigh=batches, budget=budget)
+        numbered = enumerate(records)
+        return work_ahead(self.threads, opened, numbered, count=AHEAD_RECORDS, weigh=batches, budget=budget)
 
 
 class _Part:
@@ -121,7 +151,7 @@ class _Part:
         self.forward_seconds = {column.name: 0.0 for column in owner.columns}
         self.fields: dict[str, tuple[list[str | None], list[str | None]]] = {}
         self.cells = {column.name: _no_cells(rows, column.spec.dim) for column in owner.columns}
-        self.pools: dict[str, Pool[tuple[int, Any]]] = {
+        self.pools: dict[str, Pool[tuple[int, Any, int]]] = {
             column.name: Pool(column.embedder.batch_cost, owner.batch_size) for column in owner.columns
         }
 
@@ -140,22 +170,26 @@ class _Part:
         if cell.problem is not None:
             self._fail(row, column, cell.problem)
             self.observe(1, int(cell.problem.status.failed))
-        elif self.pools[column.name].add((row, cell.sample), cell.cost):
+        elif self.pools[column.name].add((row, cell.sample, cell.cost), cell.cost):
             self.empty_pool(column)
 
     def empty_pool(self, column: Column) -> None:
         for batch in self.pools[column.name].batches():
+            numbers = [row for row, _, _ in batch]
             began = time.perf_counter()
-            found = _forward(column, self.owner.runtime, [sample for _, sample in batch])
+            self.owner.mark(numbers, Stage.FORWARD)
+            rows = self.owner.forwards[column.name]([sample for _, sample, _ in batch], batch[0][2])
+            self.owner.mark(numbers, Stage.RESTING)
             self.forward_seconds[column.name] += time.perf_counter() - began
             cells, failed = self.cells[column.name], 0
-            for (row, _), vector in zip(batch, found, strict=True):
-                if isinstance(vector, BadInput):
-                    self._fail(row, column, vector)
+            for number, row in zip(numbers, rows, strict=True):
+                cells.flags[number] += row.flags
+                if isinstance(row.found, BadInput):
+                    self._fail(number, column, row.found)
                     failed += 1
                 else:
-                    cells.vectors[row] = vector
-                    cells.status[row] = Status.OK.value
+                    cells.vectors[number] = row.found
+                    cells.status[number] = Status.OK.value
             self.observe(len(batch), failed)
             self.owner.memory.give_back()
 
@@ -166,34 +200,12 @@ class _Part:
             cells.error[row] = _message(problem)
 
 
-def _forward(column: Column, runtime: Runtime, samples: list[Any]) -> list[Any]:
-    """A vector or a BadInput per sample; a batch that raises is halved until the culprit stands alone."""
-    embedder = column.embedder
-    try:
-        found = embedder.forward(runtime)(embedder.collate(samples))
-        vectors = check_rows(found, len(samples), column.spec)
-    except EmbedError:
-        raise
-    except PROGRAMMING_ERRORS as error:
-        raise ContractError(f"{column.reference} failed: {type(error).__name__}: {error}") from error
-    except Exception as error:
-        problem = BadInput(Status.MODEL_ERROR, "FORWARD", f"{type(error).__name__}: {error}")
-    else:
-        failures = row_failures(vectors, column.spec)
-        return [failures.get(position, vector) for position, vector in enumerate(vectors)]
-    # outside of the handler, whose exception would keep the failed batch's tensors alive
-    if len(samples) == 1:
-        return [problem]
-    half = len(samples) // 2
-    return _forward(column, runtime, samples[:half]) + _forward(column, runtime, samples[half:])
-
-
 def _no_cells(rows: int, dim: int) -> Cells:
     vectors = np.full((rows, dim), np.nan, np.float32)
     return Cells(vectors, [""] * rows, [None] * rows, [[] for _ in range(rows)])
 
 
 def _message(problem: BadInput) -> str:
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(problem))
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in redacted(str(problem)))
     text = text.encode("utf-8", "backslashreplace").decode()
     return f"{problem.code}: {text}"[:MESSAGE_LENGTH]

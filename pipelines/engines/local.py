@@ -1,57 +1,86 @@
-"""Run a plan's parts one after the other, in this process, and commit each as it is done."""
+"""Embed parts in this process."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
-from pipelines.embedding import PartEmbedder
-from pipelines.records import Plan, Source
-from pipelines.vectors import Writer
+from embedders import Runtime
+from pipelines.embedding import Column, Embedded, PartEmbedder
+from pipelines.embedding.part import Mark, Observer
+from pipelines.engines.contained import contained
+from pipelines.engines.engine import Settings
+from pipelines.records import Record
+from pipelines.vectors import ColumnInfo
 
-__all__ = ["Progress", "run_parts"]
-
-
-@dataclass
-class Progress:
-    """How far a run is; handed to its observer whenever cells are done."""
-
-    rows: int
-    cells: int
-    """Rows times columns: the unit in which work is counted."""
-    parts: int
-    cells_done: int = 0
-    cells_failed: int = 0
-    parts_done: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Per stage, so far: ``decode_wait``, ``write`` and one entry per column's forward."""
+__all__ = ["LocalEngine"]
 
 
-def run_parts(
-    plan: Plan,
-    source: Source,
-    embedder: PartEmbedder,
-    writer: Writer,
-    observe: Callable[[Progress], None] = lambda progress: None,
-) -> Progress:
-    """Embed and commit every part of the plan, then finish the set."""
-    progress = Progress(plan.rows, plan.rows * len(embedder.columns), len(plan.parts))
+class LocalEngine:
+    """The engine of a notebook or a test: no process to start, and none to protect the caller's.
 
-    def advance(done: int, failed: int) -> None:
-        progress.cells_done += done
-        progress.cells_failed += failed
-        observe(progress)
+    ``mark`` hears what is being done with which row; a worker shows it to its parent.
+    """
 
-    for part, records in plan.read(source):
-        embedded = embedder.embed(records, advance)
-        began = time.perf_counter()
-        table = writer.schema.table(embedded.ids, embedded.fields, embedded.cells)
-        writer.commit(part.index, table, embedded.seconds)
-        embedded.seconds["write"] = time.perf_counter() - began
-        for stage, seconds in embedded.seconds.items():
-            progress.seconds[stage] = progress.seconds.get(stage, 0.0) + seconds
-        progress.parts_done += 1
-        observe(progress)
-    writer.finish()
-    return progress
+    def __init__(
+        self, columns: Sequence[Column], settings: Settings, mark: Mark = lambda rows, stage: None
+    ) -> None:
+        # a relative root would follow an embedder that changes the working folder
+        root = None if settings.root is None else Path(os.path.abspath(settings.root))
+        self.columns = tuple(columns)
+        self.settings = replace(settings, root=root)
+        self.mark = mark
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Where this engine embeds, settled once."""
+        return self.settings.runtime()
+
+    def describe(self) -> list[ColumnInfo]:
+        """See :class:`~pipelines.engines.engine.Engine`."""
+        return [column.info(self.runtime) for column in self.columns]
+
+    def load(self) -> None:
+        """See :class:`~pipelines.engines.engine.Engine`."""
+        with contained(self._notes):
+            self._part.load()
+
+    def embed(self, records: Sequence[Record], observe: Observer = lambda done, failed: None) -> Embedded:
+        """See :class:`~pipelines.engines.engine.Engine`."""
+        with contained(self._notes):
+            found = self._part.embed(records, observe)
+        found.notes += self._notes
+        self._notes.clear()
+        return found
+
+    def close(self) -> None:
+        """See :class:`~pipelines.engines.engine.Engine`; a part in work is not cut short."""
+        if "_part" in self.__dict__:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            del self._part
+
+    @cached_property
+    def _notes(self) -> list[str]:
+        return []
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.settings.decoders, thread_name_prefix="decode")
+
+    @cached_property
+    def _part(self) -> PartEmbedder:
+        settings = self.settings
+        return PartEmbedder(
+            self.columns,
+            self.runtime,
+            self._threads,
+            root=settings.root,
+            limits=settings.limits,
+            urls=settings.urls,
+            batch_size=settings.batch_size,
+            mark=self.mark,
+        )

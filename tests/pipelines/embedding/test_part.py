@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from embedders import BadInput, ContractError, Limits, Runtime, Status
 from pipelines import Record
 from pipelines.embedding import Column, Embedded, PartEmbedder, columns_for
-from tests.toy import Letters
+from pipelines.embedding.part import Stage
+from tests.toy import Letters, Toy
 
 Embed = Callable[..., Embedded]
 
@@ -168,3 +169,66 @@ def test_the_observer_counts_every_cell_once() -> None:
             lambda done, failed: counted.append((done, failed)),
         )
     assert [sum(column) for column in zip(*counted, strict=True)] == [8, 2]
+
+
+class Foreign(BaseException):
+    """As libraries in other languages raise it."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("and without a message")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (Foreign(), "model_error", "PREPARE: Foreign"),
+        (SystemExit(0), "model_error", "PREPARE: SystemExit: 0"),
+        (MemoryError(), "limit", "MEMORY: opening it needs more memory than there is"),
+    ],
+)
+def test_no_exception_of_prepare_ends_the_part(
+    embed: Embed, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str, says: str
+) -> None:
+    def prepare(self: Letters, media: str) -> str:
+        if media == "drum":
+            raise error
+        return media
+
+    monkeypatch.setattr(Letters, "prepare", prepare)
+    cells = embed(["bell", "drum", "wave"]).cells["word_letters"]
+    assert cells.status == ["ok", status, "ok"]
+    assert cells.error[1] == says
+
+
+def test_a_decoder_with_a_programming_error_is_named(embed: Embed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def accept(self: Toy, media: object, limits: Limits) -> object:
+        raise NameError("no such name")
+
+    monkeypatch.setattr(Toy, "accept", accept)
+    with pytest.raises(ContractError, match="The modality 'toy' failed: NameError: no such name"):
+        embed(["bell"])
+
+
+def test_a_row_is_marked_while_it_is_worked_on_and_rests_afterwards() -> None:
+    columns = columns_for(["word"], {"word": ["toy.letters", "toy.unit"]})
+    seen: dict[int, list[Stage]] = {}
+    with ThreadPoolExecutor(2) as threads:
+        part = PartEmbedder(
+            columns,
+            Runtime(),
+            threads,
+            mark=lambda rows, stage: [seen.setdefault(r, []).append(stage) for r in rows],
+        )
+        part.embed([Record(str(i), {"word": word}) for i, word in enumerate(["bell", None, "drum"])])
+    opened = [Stage.OPENING, Stage.RESTING]
+    embedded = [Stage.FORWARD, Stage.RESTING]
+    assert seen == {0: opened + 2 * embedded, 1: opened, 2: opened + 2 * embedded}
+
+
+def test_what_had_to_be_done_is_noted_once_per_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = columns_for(["word"], {"word": "toy.letters"})
+    with ThreadPoolExecutor(1) as threads:
+        part = PartEmbedder(columns, Runtime(), threads)
+        part.forwards["word_letters"].notes.append("two at once did not fit")
+        records = [Record("a", {"word": "bell"})]
+        assert [part.embed(records).notes, part.embed(records).notes] == [["two at once did not fit"], []]

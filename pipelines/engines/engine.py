@@ -1,0 +1,78 @@
+"""What an engine is, and what it is told beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from embedders import Limits, Runtime
+from embedders.remote import Policy
+from pipelines.embedding import Embedded
+from pipelines.embedding.part import Observer
+from pipelines.records import Record
+from pipelines.vectors import ColumnInfo
+
+__all__ = ["Engine", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How records are opened and embedded; the same wherever that happens.
+
+    The seconds bound what a worker may take: ``record_seconds`` to read, decode and prepare one record (then it is
+    ``timeout``), ``forward_seconds`` for one batch, ``silence_seconds`` without any sign of life. In the caller's
+    own process nothing can be cut short, and they have no effect. ``memory`` bounds a worker's address space in
+    bytes, for the CPU: accelerators map far more than they use. ``urls`` says what may
+    be fetched.
+    """
+
+    root: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    threads: int | None = None
+    record_seconds: float = 120.0
+    forward_seconds: float = 3600.0
+    silence_seconds: float = 30.0
+    memory: int | None = None
+    urls: Policy | None = None
+
+    def runtime(self) -> Runtime:
+        """Device and precision, settled; raises SetupError for a device that is not there."""
+        if self.device == "cpu" and self.precision in ("auto", "fp32"):
+            return Runtime("cpu", "fp32")  # there on every machine: torch need not be asked
+        return Runtime.of(self.device, self.precision)
+
+    @property
+    def beat_seconds(self) -> float:
+        """How often a worker gives a sign of life."""
+        return min(1.0, self.silence_seconds / 10)
+
+    @property
+    def decoders(self) -> int:
+        """Threads that open records: as many as asked for, or as cores that this process may use."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.threads or cores
+
+
+class Engine(Protocol):
+    """Embeds parts on one device. What it returns depends on the records, the columns and the settings alone."""
+
+    def describe(self) -> Sequence[ColumnInfo]:
+        """The facts and fingerprint of every column; resolves the device and loads no weights."""
+
+    def load(self) -> None:
+        """Load all weights, so that a SetupError for what is missing comes before anything is written."""
+
+    def embed(self, records: Sequence[Record], observe: Observer) -> Embedded:
+        """One row per record, in their order, whatever becomes of them.
+
+        ``observe`` is told of cells as they are done; negative numbers take back what has to be done again.
+        """
+
+    def close(self) -> None:
+        """Give up weights, threads and processes; at once, also while another thread waits for ``embed``."""
