@@ -22,7 +22,7 @@ Catch what you can act on::
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -67,20 +67,24 @@ class Status(enum.StrEnum):
 
 
 class EmbedError(Exception):
-    """Base of all errors raised on purpose; ``cure`` says what to do about it."""
+    """Base of all errors raised on purpose: ``cure`` says what to do, ``details`` are lines of their own."""
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, cure: str = "") -> None:
+    def __init__(self, message: str, cure: str = "", details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.cure = cure
+        self.details = tuple(details)
 
     def __str__(self) -> str:
         message = str(self.args[0])
+        if self.details:
+            lines = [f"{message}:", *(f"  {line}" for line in self.details), self.cure]
+            return "\n".join(filter(None, lines))
         return f"{message}. {self.cure}" if self.cure else message
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.args[0], self.cure))
+        return (type(self), (self.args[0], self.cure, self.details))
 
 
 class BadInput(EmbedError):

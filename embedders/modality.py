@@ -8,8 +8,10 @@ method, registered under the entry-point group ``multimodal_embedders.modalities
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import stat
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedders.errors import BadInput, EmbedError, Status, UsageError, nearest
+from embedders.errors import BadInput, EmbedError, SetupError, Status, UsageError, nearest
 
 __all__ = ["Decoded", "Limits", "Modality", "Pixels", "Samples", "Waveform", "read_file"]
 
@@ -31,6 +33,11 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 
 # Programming errors say that the code is wrong, not the input: they are never turned into a row's status.
 PROGRAMMING_ERRORS = (NameError, ImportError, AttributeError, NotImplementedError)
+
+# what a network file system or a tired disk says once and not again
+TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT})
+PAUSES = (0.05, 0.2)
+"""Seconds before a file that failed so is tried again."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ class Modality(ABC):
         raise BadInput(Status.INVALID, "TYPE", f"{type(media).__name__} is not an input of modality {self.name!r}")
 
     def decode(self, raw: Any, limits: Limits | None = None) -> Decoded:
-        """Turn ``bytes``, a ``Path`` or media into :class:`Decoded`; raises nothing but BadInput."""
+        """Turn ``bytes``, a ``Path`` or media into :class:`Decoded`; whatever is wrong with them is a BadInput."""
         limits = limits or Limits()
         try:
             if isinstance(raw, Path):
@@ -142,7 +149,9 @@ class Modality(ABC):
             raise
         except MemoryError as error:
             raise BadInput(Status.LIMIT, "MEMORY", "decoding needs more memory than there is") from error
-        except Exception as error:  # decoders raise whatever they like on damaged input
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # whatever decoders like to raise; a panic in Rust is no Exception
             message = f"{type(error).__name__}: {error}"
             raise BadInput(Status.CORRUPT, "DECODE", message) from error
 
@@ -150,33 +159,77 @@ class Modality(ABC):
 def read_file(path: Path, limits: Limits, root: Path | None = None) -> bytes:
     """The content of a regular file; with ``root``, only of one that really lies under it.
 
-    Raises BadInput: ``not_found``, ``unreadable`` (permission, a folder, a pipe, a device), ``blocked``
-    (outside ``root``, by ``..``, an absolute path or a link), ``limit`` (more than ``limits.bytes``).
+    The path is taken literally: nothing expands ``~``, ``$HOME``, ``file:`` or percent signs. Links are followed
+    before the file is opened and never while it is, so one that is exchanged in between leads nowhere.
+
+    Raises BadInput: ``not_found``; ``unreadable`` (permission, a folder, a pipe, a device, a disk that fails three
+    times); ``blocked`` (outside ``root``, by ``..``, an absolute path or a link); ``limit`` (more than
+    ``limits.bytes``, known before any is read, or than memory); ``changed`` (written to while it was read).
+    Raises SetupError where this process may open no more files, which says nothing about this one.
     """
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            return _read_once(path, limits, root)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BadInput(Status.NOT_FOUND, "NO_FILE", f"there is no file {str(path)!r}") from error
+        except MemoryError as error:
+            raise BadInput(Status.LIMIT, "MEMORY", f"{str(path)!r} does not fit into memory") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "errno", None)
+            if reason in (errno.EMFILE, errno.ENFILE):
+                cure = "Allow more (ulimit -n), or use fewer threads"
+                raise SetupError(f"This process has too many open files: {error}", cure) from error
+            pause = next(pauses, None) if reason in TRANSIENT else None
+            if pause is None:
+                raise BadInput(Status.UNREADABLE, "READ", f"{str(path)!r}: {error}") from error
+        time.sleep(pause)
+
+
+def _read_once(path: Path, limits: Limits, root: Path | None) -> bytes:
+    descriptor = _open(path, root)
     try:
-        if root is not None:
-            real = os.path.realpath(path)
-            base = os.path.realpath(root)
-            if os.path.commonpath([real, base]) != base:
-                raise BadInput(Status.BLOCKED, "PATH", f"{str(path)!r} leads outside {str(root)!r}")
-        # O_NONBLOCK: opening a pipe nobody writes to would wait forever before fstat can refuse it
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise BadInput(Status.NOT_FOUND, "NO_FILE", f"there is no file {str(path)!r}") from error
-    except (OSError, ValueError) as error:
-        raise BadInput(Status.UNREADABLE, "OPEN", f"{str(path)!r}: {error}") from error
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise BadInput(Status.UNREADABLE, "NOT_A_FILE", f"{str(path)!r} is not a regular file")
-        if found.st_size > limits.bytes:
-            raise _too_large(found.st_size, limits)
+        before = os.fstat(descriptor)
+        _check_file(path, before)
+        if before.st_size > limits.bytes:
+            raise _too_large(before.st_size, limits)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    except OSError as error:
-        raise BadInput(Status.UNREADABLE, "READ", f"{str(path)!r}: {error}") from error
+            content = file.read(before.st_size + 1)  # one more, to notice growth without reading all of it
+        after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
+    if (len(content), after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
+        raise BadInput(Status.CHANGED, "CHANGED", f"{str(path)!r} was written to while it was read")
+    return content
+
+
+def _open(path: Path, root: Path | None) -> int:
+    """A descriptor of a file, which under ``root`` is found without following a single link."""
+    # O_NONBLOCK: opening a pipe nobody writes to would wait for ever
+    reading = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    if root is None:
+        _check_file(path, os.stat(path))
+        return os.open(path, reading)
+    base, real = os.path.realpath(root), os.path.realpath(path)
+    if os.path.commonpath([real, base]) != base:
+        raise BadInput(Status.BLOCKED, "PATH", f"{str(path)!r} leads outside {str(root)!r}")
+    *folders, name = Path(real).relative_to(base).parts or (".",)
+    passing = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    held = os.open(base, passing)
+    try:
+        for folder in folders:
+            inner = os.open(folder, passing | os.O_NOFOLLOW, dir_fd=held)
+            os.close(held)
+            held = inner
+        _check_file(path, os.stat(name, dir_fd=held, follow_symlinks=False))
+        return os.open(name, reading | os.O_NOFOLLOW, dir_fd=held)
+    finally:
+        os.close(held)
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise BadInput(Status.UNREADABLE, "NOT_A_FILE", f"{str(path)!r} is not a regular file")
 
 
 def _too_large(size: int, limits: Limits) -> BadInput:

@@ -11,7 +11,7 @@ import importlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
@@ -49,6 +49,8 @@ class Entry:
     """The distribution and its version, or ``register()``."""
     extra: str = ""
     """What to install when the import fails: ``multimodal-embedders[mteb]``."""
+    problem: str = ""
+    """Why the name cannot be used though it is installed; empty where it can."""
 
 
 class Registry:
@@ -61,7 +63,11 @@ class Registry:
         self._instances: dict[str, Modality] = {}
 
     def entries(self, group: str = EMBEDDERS) -> Mapping[str, Entry]:
-        """All names of a group in order, read from package metadata alone."""
+        """All names of a group in order, read from package metadata alone.
+
+        A name that two packages claim, or that is none, is listed with its problem and refused when it is used:
+        one bad package takes no other's name with it.
+        """
         return dict(sorted({**self._from_metadata(group), **self._registered[group]}.items()))
 
     def register(self, name: str, cls: type) -> None:
@@ -132,6 +138,8 @@ class Registry:
         if name not in entries:
             kind = "embedder" if group == EMBEDDERS else "modality"
             raise UsageError(f"There is no {kind} {name!r}", nearest(name, entries))
+        if entries[name].problem:
+            raise SetupError(entries[name].problem)
         if name not in self._classes:
             self._classes[name] = self._import(entries[name])
         return self._classes[name]
@@ -146,7 +154,7 @@ class Registry:
             if missing == module or module.startswith(missing + "."):
                 cure = f"{entry.name!r} comes from {entry.provider}"
             raise SetupError(f"{entry.name!r} needs the package {missing!r}, which is missing", cure) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SetupError(
                 f"{entry.name!r} ({entry.target}, from {entry.provider}) cannot be imported: "
                 f"{type(error).__name__}: {error}"
@@ -156,21 +164,32 @@ class Registry:
         if group not in self._installed:
             found: dict[str, Entry] = {}
             for point in metadata.entry_points(group=group):
-                provider, extra = "unknown", ""
-                if point.dist is not None:
-                    provider = f"{point.dist.name} {point.dist.version}"
-                    extra = f"{point.dist.name}[{','.join(point.extras)}]" if point.extras else ""
-                target = point.value.split("[")[0].strip()
-                entry = Entry(point.name, target, provider, extra)
-                other = found.get(point.name)
-                if other is not None and other.target != entry.target:
-                    raise SetupError(
-                        f"Two packages provide {point.name!r}: {other.provider} and {provider}",
-                        f"Uninstall one, or name the class itself: {other.target} or {entry.target}",
-                    )
-                found[point.name] = entry
+                entry, other = _entry(point, group), found.get(point.name)
+                if other is None:
+                    found[point.name] = entry
+                elif other.target != entry.target:
+                    found[point.name] = _contested(other, entry)
             self._installed[group] = found
         return self._installed[group]
+
+
+def _entry(point: metadata.EntryPoint, group: str) -> Entry:
+    provider, extra, problem = "unknown", "", ""
+    if point.dist is not None:
+        provider = f"{point.dist.name} {point.dist.version}"
+        extra = f"{point.dist.name}[{','.join(point.extras)}]" if point.extras else ""
+    if not _NAME.fullmatch(point.name) or ("." in point.name) is not (group == EMBEDDERS):
+        problem = f"{point.name!r}, from {provider}, is no name. Ask its author for one like 'audio.birds'"
+    return Entry(point.name, point.value.split("[")[0].strip(), provider, extra, problem)
+
+
+def _contested(one: Entry, other: Entry) -> Entry:
+    """The entry of a name that two packages claim; none of them gets it, a built-in's neither."""
+    problem = (
+        f"Two packages provide {one.name!r}: {one.provider} and {other.provider}. "
+        f"Uninstall one, or name the class itself: {one.target} or {other.target}"
+    )
+    return replace(one, provider=f"{one.provider} and {other.provider}", problem=problem)
 
 
 def parse(reference: str) -> tuple[str, dict[str, Any]]:

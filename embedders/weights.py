@@ -23,7 +23,23 @@ from typing import Any, TypeAlias
 
 from embedders.errors import SetupError, UsageError, nearest
 
-__all__ = ["Download", "Hub", "Local", "Seeded", "Weights", "read_state", "resolve", "sha256_file"]
+__all__ = [
+    "Download",
+    "Hub",
+    "Local",
+    "Seeded",
+    "Weights",
+    "check_finite",
+    "read_state",
+    "resolve",
+    "sha256_file",
+]
+
+HEADER_BYTES = 25_000_000
+"""Of a safetensors file, parsed before anything is judged; thousands of tensors need a thirtieth of it."""
+
+FILES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Suffixes that say of a name which stands nowhere that a file was meant."""
 
 RANDOM_HINT = "or take random:0 to try the pipeline with vectors that carry no meaning"
 
@@ -196,7 +212,7 @@ def resolve(option: str | Path, known: Mapping[str, Weights]) -> Weights:
     path = Path(option).expanduser()
     if option and path.exists():  # the empty path is the current folder
         return Local(path.resolve())
-    if option.startswith((".", "/", "~")) or path.suffix in (".safetensors", ".bin", ".pt", ".pth"):
+    if option.startswith((".", "/", "~")) or path.suffix in FILES:
         raise SetupError(f"There are no weights at {str(path)!r}", "Check the path; " + nearest(option, known))
     match = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", option)
     if match:
@@ -208,23 +224,54 @@ def resolve(option: str | Path, known: Mapping[str, Weights]) -> Weights:
 def read_state(path: Path) -> dict[str, Any]:
     """A checkpoint's tensors by name, on the CPU: safetensors, or a torch file without arbitrary pickles.
 
-    Raises SetupError for a file that is damaged or holds more than tensors.
+    Raises SetupError for a file that is damaged, holds more than tensors, or holds numbers that are not finite.
     """
     import torch
     from safetensors.torch import load_file
 
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():  # of an old pickle's protocol, before it is refused or read
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, Mapping):
-            raise TypeError(f"it holds a {type(state).__name__} and no tensors by name")
+            _check_header(path)
+            state = load_file(path)
+        else:
+            with warnings.catch_warnings():  # of an old pickle's protocol, before it is refused or read
+                warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(state, Mapping):
+                raise TypeError(f"it holds a {type(state).__name__} and no tensors by name")
     except Exception as error:  # torch's restricted unpickler lets through whatever damaged bytes provoke
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SetupError(f"The weights {path} cannot be read ({reason})", "Fetch the file again") from error
+    check_finite(state, path)
     return dict(state)
+
+
+def check_finite(state: Mapping[str, Any], place: Path) -> None:
+    """Raise SetupError for parameters that are NaN or infinite: each of their vectors would be, much later.
+
+    ``state`` maps names to tensors; what is none, or not of floating point, passes.
+    """
+    import torch
+
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all():
+            count = int((~value.isfinite()).sum())
+            raise SetupError(
+                f"The weights {place} are broken: {count:,} of {value.numel():,} numbers of {name!r} are NaN or "
+                "infinite",
+                "Fetch the file again, or train again",
+            )
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError for a safetensors file whose header is longer than the file, or than any model needs."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > size - 8:
+        raise ValueError(f"its {size:,} bytes are cut off: the header alone has {length:,}")
+    if length > HEADER_BYTES:
+        raise ValueError(f"its header has {length:,} bytes; {HEADER_BYTES:,} are allowed")
 
 
 def sha256_file(path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from embedders.errors import BadInput, Status
 from embedders.modalities.image_colour import upright_rgb
-from embedders.modalities.image_header import ORIENTATION, check_tiff, declared_size, png_core, sniff
+from embedders.modalities.image_header import ORIENTATION, check_jpeg, check_tiff, declared_size, png_core, sniff
 from embedders.modality import Decoded, Limits, Modality
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Image(Modality):
     Media is RGB ``uint8`` of shape ``(height, width, 3)``, C-contiguous. Taken besides files: an array of exactly
     that kind, and any ``PIL.Image.Image``, which goes through the same conversion. What decides the pixels:
 
-    * The content decides the format, never the name. One decoder is called, the one of that format.
+    * The content decides the format, never the name. One decoder is called, the one of that format. JPEG is taken
+      Huffman-coded with 8 bits, baseline or progressive; other codings are ``unsupported`` (``IMG_FORMAT``).
     * Always the whole file in full resolution. One that ends early is ``corrupt`` (``IMG_TRUNCATED``), even
       where most of it could be shown; so is a PNG with a wrong checksum (``IMG_CHECKSUM``).
     * The first frame or page of several (flag ``first_frame``).
@@ -110,8 +111,10 @@ class Image(Modality):
             check_tiff(content)
         elif form == "WEBP" and int.from_bytes(content[4:8], "little") + 8 > len(content):
             raise BadInput(Status.CORRUPT, "IMG_TRUNCATED", f"the WebP ends early, after {len(content)} bytes")
-        elif form == "JPEG" and content.count(b"\xff\xda") > MAX_SCANS:
-            raise BadInput(Status.LIMIT, "IMG_SCANS", f"the JPEG has more than {MAX_SCANS} scans")
+        elif form == "JPEG":
+            check_jpeg(content)
+            if content.count(b"\xff\xda") > MAX_SCANS:
+                raise BadInput(Status.LIMIT, "IMG_SCANS", f"the JPEG has more than {MAX_SCANS} scans")
         with _decoding():
             picture = reader(io.BytesIO(core), "")
             _check_size(picture.size, limits)

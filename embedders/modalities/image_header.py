@@ -13,7 +13,7 @@ from typing import Literal
 
 from embedders.errors import BadInput, Status
 
-__all__ = ["check_tiff", "declared_size", "orientation", "png_core", "sniff"]
+__all__ = ["check_jpeg", "check_tiff", "declared_size", "orientation", "png_core", "sniff"]
 
 SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -41,6 +41,12 @@ OTHERS = {
 }
 
 PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"IDAT", b"IEND"})
+
+# markers that begin a frame; of all its codings only baseline, extended and progressive Huffman are read
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_READ = frozenset({0xC0, 0xC1, 0xC2})
+JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+"""Markers without a length behind them."""
 
 ORIENTATION = 0x0112
 
@@ -136,6 +142,28 @@ class Entry:
     count: int
     where: int
     size: int
+
+
+def check_jpeg(content: bytes) -> None:
+    """Refuse a JPEG that is arithmetic-coded, lossless, hierarchical or deeper than 8 bits, as ``unsupported``.
+
+    Decoders differ in what they take of these, and read one coding as another without complaint.
+    """
+    position = 2
+    while position + 5 <= len(content) and content[position] == 0xFF:
+        marker = content[position + 1]
+        if marker in JPEG_FRAMES:
+            bits = content[position + 4]
+            if marker not in JPEG_READ or bits != 8:
+                message = f"a JPEG of {bits} bits with the coding {marker:#x}; it may be Huffman-coded, 8 bits"
+                raise BadInput(Status.UNSUPPORTED, "IMG_FORMAT", message)
+            return
+        if marker == 0xFF:
+            position += 1  # a fill byte
+        elif marker in JPEG_BARE:
+            position += 2
+        else:
+            position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
 
 
 def check_tiff(content: bytes) -> None:

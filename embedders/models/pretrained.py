@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embedders.errors import SetupError, UsageError
-from embedders.weights import Hub, Local, Seeded, Weights
+from embedders.weights import Hub, Local, Seeded, Weights, check_finite
 
 __all__ = ["folder_of", "identity_of", "load_config", "load_model", "load_tokenizer", "quiet", "token_limit"]
 
@@ -19,6 +19,10 @@ PARAMETERS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+
+
+ATTENTIONS = ("eager", "sdpa", "flex_attention")
+"""Of transformers and torch themselves."""
 
 
 @contextlib.contextmanager
@@ -79,6 +83,12 @@ def load_model(folder: Path, unused: Sequence[str] = ()) -> Any:
     import torch
     from transformers import AutoModel
 
+    asked = getattr(load_config(folder), "_attn_implementation", None)
+    if asked not in (None, *ATTENTIONS):  # transformers would fetch a kernel of that name from the hub and run it
+        raise SetupError(
+            f"{folder} asks for the attention {str(asked)!r}, which is code of its own",
+            f"Known: {', '.join(ATTENTIONS)}",
+        )
     with quiet(), _explained(folder):
         model, report = AutoModel.from_pretrained(
             folder,
@@ -93,6 +103,7 @@ def load_model(folder: Path, unused: Sequence[str] = ()) -> Any:
             f"{folder} lacks {len(missing)} parameters of its {type(model).__name__}, the first is {missing[0]}",
             "The folder holds the parameters of another model, or a part of them",
         )
+    check_finite(dict(model.named_parameters()), folder)
     return model
 
 

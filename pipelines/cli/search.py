@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from embedders import UsageError
+from pipelines.cli.escaped import escaped
 from pipelines.uses.originals import Originals
 from pipelines.uses.query import aim
 from pipelines.uses.search import Result, results_of
@@ -64,7 +65,7 @@ def _print(vs: VectorSet, results: list[Result], originals: Originals) -> None:
 
     console = Console(highlight=False, emoji=False, markup=False)
     for column, found in groupby(results, lambda result: result.column):
-        console.print(f"{column}: {vs[column].statuses.get('ok', 0):,} vectors", soft_wrap=True)
+        console.print(f"{escaped(column)}: {vs[column].statuses.get('ok', 0):,} vectors", soft_wrap=True)
         mine = vs[column].info.field
         fields = [mine, *(field for field in vs.fields if field != mine and originals.wordy(field))]
         titles = ("id", *fields)
@@ -93,5 +94,4 @@ def shares(wanted: Sequence[int], room: int) -> list[int]:
 
 def _line(words: str) -> str:
     """On one line, and without what would steer the terminal."""
-    line = " ".join(words.split())
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    return escaped(" ".join(words.split()))

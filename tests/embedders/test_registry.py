@@ -76,9 +76,10 @@ def test_every_embedder_of_a_registered_name_is_found(monkeypatch: pytest.Monkey
 
 
 def test_a_name_that_two_packages_provide_is_refused_naming_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = installed(monkeypatch, ("one", "toy.a", "x:A"), ("two", "toy.a", "y:A"))
+    registry = installed(monkeypatch, ("one", "toy.a", "x:A"), ("two", "toy.a", "y:A"), ("two", "toy.b", "y:B"))
+    assert [entry.provider for entry in registry.entries().values()] == ["one 1.2 and two 1.2", "two 1.2"]
     with pytest.raises(SetupError, match=r"'toy.a': one 1.2 and two 1.2.* x:A or y:A"):
-        registry.entries()
+        registry.find("toy.a")
 
 
 def test_the_same_target_twice_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:

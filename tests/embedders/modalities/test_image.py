@@ -71,6 +71,21 @@ def test_what_is_no_picture_is_unsupported_and_named(
     assert named in message(IMAGE, content)
 
 
+@pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xC7, 0xC9, 0xCA, 0xCF])
+def test_unusual_jpeg_codings_are_unsupported_and_not_read_as_another(marker: int) -> None:
+    content = PICTURE["JPEG"]
+    at = content.index(b"\xff\xc0")
+    assert failure(IMAGE, content[: at + 1] + bytes([marker]) + content[at + 2 :]) == UNSUPPORTED
+    assert failure(IMAGE, content[: at + 4] + b"\x0c" + content[at + 5 :]) == UNSUPPORTED
+    filled = content[:at] + b"\xff\xff" + content[at : at + 1] + bytes([marker]) + content[at + 2 :]
+    assert failure(IMAGE, filled) == UNSUPPORTED
+
+
+def test_a_jpeg_of_any_usual_coding_is_taken() -> None:
+    for options in ({"progressive": True}, {"optimize": True}, {"restart_marker_blocks": 1}, {"keep_rgb": True}):
+        assert shape(encode(colours(24, 32), "JPEG", **options)) == (24, 32, 3)
+
+
 @pytest.mark.parametrize("compression", ["zstd", "lzma", "webp"])
 def test_unusual_tiff_compressions_are_unsupported(compression: str) -> None:
     code = {"zstd": 50000, "lzma": 34925, "webp": 50001}[compression]

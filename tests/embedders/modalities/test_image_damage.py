@@ -224,6 +224,21 @@ def test_whatever_a_decoder_raises_is_corrupt(error: type[Exception], monkeypatc
     assert "no luck" in str(found)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, type("Panic", (BaseException,), {})])
+def test_a_panic_is_corrupt_and_a_wish_to_stop_is_not(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise error("no luck")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", broken)
+    if error in (KeyboardInterrupt, SystemExit):
+        with pytest.raises(error):
+            IMAGE.decode(PICTURE["BMP"])
+    else:
+        assert failure(IMAGE, PICTURE["BMP"]) == (Status.CORRUPT, "DECODE")
+
+
 def test_too_little_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: object) -> None:
         raise MemoryError

@@ -13,7 +13,6 @@ import tokenizers
 import torch
 
 from embedders import BadInput, Runtime, SetupError, Status, UsageError
-from embedders.base import row_failures
 from embedders.conformance import CHECKS
 from embedders.models import bert
 from embedders.models.bert import Bert
@@ -196,15 +195,15 @@ def test_a_missing_parameter_is_an_error_but_an_unused_one_is_not(plain: Path, t
         Bert(weights=str(folder)).forward(Runtime())
 
 
-def test_a_broken_parameter_shows_as_nan(plain: Path, tmp_path: Path) -> None:
+def test_a_broken_parameter_is_refused(plain: Path, tmp_path: Path) -> None:
     model = transformers.BertModel.from_pretrained(plain)
     with torch.no_grad():
         model.encoder.layer[1].output.dense.bias[0] = float("nan")
     folder = tmp_path / "broken"
     shutil.copytree(plain, folder)
     model.save_pretrained(folder)
-    embedder = Bert(weights=str(folder), normalize=True)
-    assert list(row_failures(embed_media(embedder, TEXTS[:2], 2), embedder.spec)) == [0, 1]
+    with pytest.raises(SetupError, match=r"1 of .* are NaN or infinite"):
+        Bert(weights=str(folder)).load(Runtime())
 
 
 def test_loading_is_silent(plain: Path, capfd: pytest.CaptureFixture[str]) -> None:

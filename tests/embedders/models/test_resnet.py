@@ -222,7 +222,7 @@ def test_the_classifier_in_a_file_is_not_read(tmp_path: Path) -> None:
     assert vectors.shape == (1, 2048)
 
 
-@pytest.mark.parametrize(("value", "code"), [(float("nan"), "NONFINITE"), (0.0, "ZERO_NORM")])
+@pytest.mark.parametrize(("value", "code"), [(3e38, "NONFINITE"), (0.0, "ZERO_NORM")])
 def test_a_broken_weight_is_a_failed_row_and_never_a_vector(tmp_path: Path, value: float, code: str) -> None:
     state = blank(conv1__weight=torch.tensor(value).expand(64, 3, 7, 7))
     embedder = ResNet50(weights=saved(tmp_path / "broken.pth", state))
@@ -230,8 +230,14 @@ def test_a_broken_weight_is_a_failed_row_and_never_a_vector(tmp_path: Path, valu
     assert [failure.code for failure in row_failures(vectors, embedder.spec).values()] == [code, code]
 
 
-def test_embed_raises_for_a_broken_weight(tmp_path: Path) -> None:
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     state = blank(conv1__weight=torch.tensor(float("nan")).expand(64, 3, 7, 7))
+    with pytest.raises(SetupError, match=r"9,408 of 9,408 numbers of 'conv1.weight' are NaN"):
+        ResNet50(weights=saved(tmp_path / "broken.pth", state)).load(Runtime())
+
+
+def test_embed_raises_for_a_broken_weight(tmp_path: Path) -> None:
+    state = blank(conv1__weight=torch.tensor(3e38).expand(64, 3, 7, 7))
     with pytest.raises(BadInput, match="input 0: the vector has NaN"):
         ResNet50(weights=saved(tmp_path / "broken.pth", state)).embed([noise(20, 20)], device="cpu")
 
