@@ -25,8 +25,9 @@ class Originals:
 
     def __init__(self, vs: VectorSet, root: str | Path | None = None) -> None:
         run = vs.storage.read_json("run.json") if vs.storage.exists("run.json") else {}
-        self.files_only = run.get("source", {}).get("kind") == "folder"
-        place = root if root is not None else run.get("root")
+        made = run.get("circumstances", {})
+        self.files_only = made.get("source", {}).get("kind") in ("folder", "shards")
+        place = root if root is not None else made.get("root")
         self.root = Path(place) if place is not None else None
         self.modalities = {column.info.field: column.info.modality for column in vs.columns.values()}
 

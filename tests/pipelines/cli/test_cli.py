@@ -211,7 +211,7 @@ def test_show_prints_a_set_and_its_failures(embed: Embed, words: Path, tmp_path:
 
 
 def test_an_interrupt_exits_130(embed: Embed, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*arguments: object) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipelines.pipeline.run_parts", interrupt)
