@@ -7,6 +7,7 @@
                                     engines/ runs the parts
 
     pipeline.py   which embedder for which field; Pipeline(...).run(source, out)
+    growth/       a set that follows its source, retries what failed, gains a column: only what is new is computed
     uses/         search and evaluate: read a vector set, never write one
     training/     procedural scenes, the starter's training, heads that align two spaces
     cli/          the command `embed`: parse, call, print

@@ -37,9 +37,17 @@ MAY_IMPORT = {
     "pipelines.records": ["embedders.errors"],
     "pipelines.vectors": ["embedders.errors"],
     "pipelines.embedding": ["embedders", "pipelines.records", "pipelines.vectors"],
-    "pipelines.engines": ["pipelines.embedding", "pipelines.records", "pipelines.vectors"],
+    "pipelines.engines": ["embedders", "pipelines.embedding", "pipelines.records", "pipelines.vectors"],
+    "pipelines.growth": [
+        "embedders",
+        "pipelines.embedding",
+        "pipelines.engines",
+        "pipelines.records",
+        "pipelines.vectors",
+    ],
     "pipelines.pipeline": [
         "embedders",
+        "pipelines.growth",
         "pipelines.engines",
         "pipelines.embedding",
         "pipelines.records",
@@ -50,6 +58,7 @@ MAY_IMPORT = {
     "pipelines.cli": [
         "embedders",
         "pipelines.pipeline",
+        "pipelines.growth",
         "pipelines.engines",
         "pipelines.records",
         "pipelines.training",

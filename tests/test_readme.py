@@ -25,7 +25,10 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 # a complete run over the samples meets the damaged picture among them, which is its right outcome
-EXIT_CODES = {"embed run samples/records -o records --weights random:0": 3}
+EXIT_CODES = {
+    "embed run samples/records -o records --weights random:0": 3,
+    "embed run samples/records -o records -e text=text.bert --weights random:0": 3,
+}
 
 
 @dataclass
@@ -108,7 +111,7 @@ def test_the_second_command_finds_what_belongs_together(column: str) -> None:
 
 def test_untidy_files_are_rows_all_the_same() -> None:
     vs = VectorSet.open("records")
-    assert list(vs) == ["audio_wav2vec2", "image_resnet50", "image_clip", "text_clip"]
+    assert list(vs) == ["audio_wav2vec2", "image_resnet50", "image_clip", "text_clip", "text_bert"]
     assert 10 <= len(vs) <= 15
     for column in vs.columns.values():
         assert column.info.meaningless

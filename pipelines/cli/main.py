@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from embedders.redaction import redacted
+from pipelines.cli.checking import checking
 from pipelines.cli.making import making
 from pipelines.cli.reported import reported
 
@@ -63,6 +65,28 @@ def run(
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads that decode; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes; 1, the default, is one per device, 0 none.")
+    ] = None,
+    max_failures: Annotated[
+        str | None, typer.Option(help="Stop beyond this count (20) or share (0.1) of failed rows, or never: any.")
+    ] = None,
+    urls: Annotated[bool | None, typer.Option("--urls", help="Fetch inputs that are http(s) URLs.")] = None,
+    url_host: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="Fetch from HOST only, or .HOST with subdomains.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Members of a shard's record: adjacent, or anywhere (global).")
+    ] = None,
+    accept_source_errors: Annotated[
+        bool | None, typer.Option("--accept-source-errors", help="Exit 0 though parts of the source are lost.")
+    ] = None,
+    update: Annotated[
+        bool | None, typer.Option("--update", help="Follow a source that changed: compute only what is new.")
+    ] = None,
+    retry_failed: Annotated[
+        bool | None, typer.Option("--retry-failed", help="Compute failed cells again, and nothing else.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON to stdout.")] = False,
 ) -> None:
@@ -89,6 +113,14 @@ def run(
         "join": join,
         "max": maximum,
         "threads": threads,
+        "workers": workers,
+        "max_failures": max_failures,
+        "urls": urls,
+        "url_host": url_host or None,
+        "group": group,
+        "accept_source_errors": accept_source_errors,
+        "update": update,
+        "retry_failed": retry_failed,
     }
     raise typer.Exit(run_command(RunOptions.gather(given, config), dry_run=dry_run, as_json=json))
 
@@ -217,6 +249,7 @@ def evaluate(
 
 
 app.add_typer(making)
+app.add_typer(checking)
 
 samples = typer.Typer(help="Make records to try everything on.", no_args_is_help=True)
 app.add_typer(samples, name="samples")
@@ -248,7 +281,7 @@ def main() -> None:
     try:
         app(prog_name="embed")
     except Exception:
-        traceback.print_exc()
+        typer.echo(redacted(traceback.format_exc()), err=True)
         typer.echo("embed: this is a bug; the lines above say where", err=True)
         sys.exit(1)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import typer
 
-from pipelines.engines.local import Progress
+from pipelines.engines import Progress
 
 __all__ = ["shown"]
 

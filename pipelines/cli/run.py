@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import textwrap
 import time
 import tomllib
@@ -16,13 +17,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embedders import Limits, UsageError
 from embedders.errors import nearest
+from embedders.remote import Policy
+from pipelines.cli.escaped import escaped
 from pipelines.cli.progress import shown
 from pipelines.cli.show import describe, print_set
+from pipelines.engines.signals import stopping
+from pipelines.growth import Grow
 from pipelines.pipeline import PART_ROWS, Job, Pipeline
-from pipelines.vectors import Storage
+from pipelines.vectors import Storage, VectorSet
 from pipelines.vectors.commit import refuse_foreign
 
 __all__ = ["RunOptions", "run_command"]
+
+
+SOURCE_ERRORS = 10
+"""Places that cannot be read which are told one by one."""
 
 
 class RunOptions(BaseModel):
@@ -45,6 +54,14 @@ class RunOptions(BaseModel):
     join: bool = True
     max: dict[str, int | float] = {}
     threads: int | None = None
+    workers: int = 1
+    max_failures: int | float | str | None = None
+    urls: bool = False
+    url_host: list[str] = []
+    group: str = "adjacent"
+    accept_source_errors: bool = False
+    update: bool = False
+    retry_failed: bool = False
 
     @classmethod
     def gather(cls, given: Mapping[str, Any], config: Path | None) -> RunOptions:
@@ -72,7 +89,7 @@ class RunOptions(BaseModel):
 
 
 def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
-    """Run, and return the exit code: 0 complete, 3 complete with failed rows."""
+    """Run, and return the exit code: 0 complete, 3 complete with failed rows, 130 or 143 stopped by a signal."""
     pipeline = Pipeline(
         options.embed,
         models=options.models,
@@ -83,42 +100,79 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
         part_rows=options.part_rows,
         limits=Limits.of(options.max),
         threads=options.threads,
+        # one worker stands for one per device
+        workers=True if options.workers == 1 else options.workers,
+        max_failures=options.max_failures,
+        urls=Policy(enabled=options.urls or bool(options.url_host), hosts=tuple(options.url_host)),
     )
     if not dry_run:
         if options.out is None:
             raise UsageError("There is no folder to write to", "Name a new one: -o FOLDER")
         refuse_foreign(Storage(Path(options.out)))  # said at once, not after a long look at the source
     job = pipeline.plan(
-        options.source, limit=options.limit, join=options.join, id_column=options.id_column, root=options.root
+        options.source,
+        limit=options.limit,
+        join=options.join,
+        id_column=options.id_column,
+        root=options.root,
+        group=options.group,
     )
     if dry_run or options.out is None:
         _print_plan(job, as_json)
         return 0
     _print_header(job)
     began = time.perf_counter()
-    with shown() as observe:
-        found = job.run(options.out, observe)
+    with stopping() as stop, shown() as observe:
+        progress = job.run(options.out, observe, stop, _growth(options))
+    for note in progress.notes:
+        typer.echo(escaped(note), err=True)
+    if progress.stopped:
+        typer.echo(
+            f"Stopped with {progress.parts_done:,} of {progress.parts:,} parts committed; "
+            "the same command goes on from there",
+            err=True,
+        )
+        return 128 + (stop.signal or signal.SIGINT)
+    found = VectorSet.open(options.out)
     seconds = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps({**describe(found), "seconds": round(seconds, 3)}, indent=1, ensure_ascii=False))
     else:
         print_set(found, err=True, seconds=seconds)
-    failed = found.failures().num_rows
-    return 3 if failed else 0
+    lost = job.plan.source_errors and not options.accept_source_errors
+    if lost:
+        typer.echo(
+            f"{len(job.plan.source_errors):,} places of the source cannot be read, and what they hold has no rows; "
+            "--accept-source-errors to call this complete",
+            err=True,
+        )
+    return 3 if found.failures().num_rows or lost else 0
+
+
+def _growth(options: RunOptions) -> Grow | None:
+    if options.update and options.retry_failed:
+        raise UsageError("--update and --retry-failed are two runs", "Update first, then retry what failed")
+    return "update" if options.update else "retry_failed" if options.retry_failed else None
 
 
 def _print_header(job: Job) -> None:
     names = ", ".join(column.name for column in job.columns)
     width = shutil.get_terminal_size().columns
-    typer.echo(textwrap.fill(f"{_size(job)}; columns: {names}", width, break_long_words=False), err=True)
+    line = escaped(f"{_size(job)}; columns: {names}")
+    typer.echo(textwrap.fill(line, width, break_long_words=False), err=True)
     notes = job.source.notes()
     passed = [f"{count:,} {suffix}" for suffix, count in notes.get("ignored", {}).items()]
     if notes.get("linked_folders"):
         passed.append(f"{notes['linked_folders']:,} linked folders")
     if passed:
-        typer.echo(f"Passed over: {', '.join(passed)}", err=True)
+        typer.echo(escaped(f"Passed over: {', '.join(passed)}"), err=True)
     if left := [field for field in job.source.fields() if field not in {column.field for column in job.columns}]:
-        typer.echo(f"Not embedded: {', '.join(left)}", err=True)
+        typer.echo(escaped(f"Not embedded: {', '.join(left)}"), err=True)
+    errors = job.plan.source_errors
+    for error in errors[:SOURCE_ERRORS]:
+        typer.echo(escaped(f"Cannot be read: {error}"), err=True)
+    if len(errors) > SOURCE_ERRORS:
+        typer.echo(f"... and {len(errors) - SOURCE_ERRORS:,} more", err=True)
     if any("seed" in column.embedder.weights_identity for column in job.columns):
         typer.echo("Weights are random: these vectors carry no meaning, they only try the pipeline.", err=True)
 
@@ -135,7 +189,12 @@ def _print_plan(job: Job, as_json: bool) -> None:
             {"name": c.name, "field": c.field, "embedder": c.reference, "dim": s.dim, "space": s.space}
             for c, s in zip(job.columns, specs.values(), strict=True)
         ]
-        plan = {"rows": job.plan.rows, "parts": len(job.plan.parts), "vector_bytes": job.vector_bytes}
+        plan = {
+            "rows": job.plan.rows,
+            "parts": len(job.plan.parts),
+            "vector_bytes": job.vector_bytes,
+            "source_errors": [error.to_json() for error in job.plan.source_errors],
+        }
         typer.echo(json.dumps({**plan, "source": job.source.describe(), "columns": columns}, indent=1))
         return
     typer.echo(f"{_size(job)} of {job.plan.part_rows:,}")
@@ -151,7 +210,7 @@ def _read(config: Path) -> dict[str, Any]:
         return tomllib.loads(config.read_text("utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"There is no file {str(config)!r}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{str(config)!r} cannot be read: {error}") from error
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 __all__ = ["contained"]
 
+LIBRARIES = frozenset({"TORCHINDUCTOR_CACHE_DIR"})
+"""Variables that torch sets for itself where it first needs them: they stay, and nobody is told."""
+
 
 @contextlib.contextmanager
 def contained(notes: list[str]) -> Iterator[None]:
@@ -28,6 +31,7 @@ def contained(notes: list[str]) -> Iterator[None]:
         if _folder() != folder:
             os.chdir(folder)
             changed.append("the working folder")
+        environment |= {name: os.environ[name] for name in LIBRARIES & {*os.environ} - {*environment}}
         if dict(os.environ) != environment:
             names = {k for k in {*environment, *os.environ} if environment.get(k) != os.environ.get(k)}
             os.environ.clear()

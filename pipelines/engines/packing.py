@@ -33,15 +33,18 @@ def packed_columns(columns: Sequence[Column]) -> bytes:
         raise UsageError(f"The embedders cannot be sent to a worker process: {error}", CURE) from error
 
 
-def packed_registry() -> bytes:
-    """Names and classes that were registered in this process alone, modalities first."""
-    found: list[tuple[str, type]] = []
+def packed_registry() -> list[tuple[str, bytes]]:
+    """Names and packed classes that were registered in this process alone, modalities first.
+
+    Each is packed by itself: one that a worker cannot find is missed only where a column needs it.
+    """
+    found: list[tuple[str, bytes]] = []
     for name, entry in [*registry.entries(MODALITIES).items(), *registry.entries().items()]:
         if entry.provider == "register()":
             cls = registry.find(name) if "." in name else type(registry.modality(name))
             if _importable(cls):
-                found.append((name, cls))
-    return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
+                found.append((name, pickle.dumps(cls, pickle.HIGHEST_PROTOCOL)))
+    return found
 
 
 def sendable(records: Sequence[Record]) -> list[Record]:

@@ -7,6 +7,7 @@ import path comes along; above all its script is not run again.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -63,7 +64,7 @@ def serve(connection: Connection, ledger: Ledger) -> None:
             _send(connection, ("done", result))
 
 
-def _begin(ledger: Ledger, settings: Any, columns: bytes, registered: bytes) -> Any:
+def _begin(ledger: Ledger, settings: Any, columns: bytes, registered: list[tuple[str, bytes]]) -> Any:
     from embedders import UsageError
     from embedders.registry import registry
     from pipelines.engines.local import LocalEngine
@@ -72,9 +73,10 @@ def _begin(ledger: Ledger, settings: Any, columns: bytes, registered: bytes) -> 
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (settings.memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    for name, packed in registered:
+        with contextlib.suppress(ImportError, AttributeError):  # of a class that no column may need
+            registry.register(name, pickle.loads(packed))
     try:
-        for name, cls in pickle.loads(registered):
-            registry.register(name, cls)
         found = pickle.loads(columns)
     except (ImportError, AttributeError) as error:
         raise UsageError(

@@ -13,7 +13,7 @@ import pytest
 from embedders import BaseEmbedder, RefusedError, Runtime, SetupError, UsageError
 from embedders.base import Forward
 from pipelines import Pipeline, VectorSet
-from pipelines.engines.local import Progress
+from pipelines.engines import Progress
 from tests.toy import Letters
 
 WORDS = ["bell", "drum", "siren", "wave", "engine", "ball", "star"]
@@ -106,7 +106,7 @@ def test_a_crash_between_parts_leaves_an_unfinished_run(folder: Path, tmp_path: 
 
     with pytest.raises(KeyboardInterrupt):
         Pipeline(part_rows=3).run(folder, tmp_path / "out", observe=observe)
-    with pytest.raises(RefusedError, match="1 parts"):
+    with pytest.raises(RefusedError, match="1 of 3 parts"):
         VectorSet.open(tmp_path / "out")
 
 
@@ -120,7 +120,7 @@ def test_a_source_that_changes_during_the_run_is_noticed(folder: Path, tmp_path:
 def test_run_json_says_what_was_asked_for(folder: Path, tmp_path: Path) -> None:
     Pipeline(weights="random:5").run(folder, tmp_path / "out")
     run = json.loads((tmp_path / "out/run.json").read_text())
-    assert run["source"]["kind"] == "folder"
+    assert run["circumstances"]["source"]["kind"] == "folder"
     assert run["plan"]["rows"] == 8
     assert run["columns"][0]["fingerprint"]["options"] == {"scale": 1.0, "weights": "random:5"}
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from embedders import BadInput, ContractError, SetupError, Status, TooManyFailures, UsageError
+from embedders.registry import registry
 from pipelines import Record
 from pipelines.embedding import Embedded, columns_for
 from pipelines.engines import Settings, WorkerEngine
@@ -188,3 +189,18 @@ def test_vectors_keep_their_type_and_their_nans(worker: Make) -> None:
     vectors = worker().embed(words("bell", "!bad")).cells["word_poison"].vectors
     assert vectors.dtype == np.float32
     assert np.isnan(vectors[1]).all()
+
+
+def test_a_registered_class_that_no_column_needs_need_not_be_found(
+    worker: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("here_alone")
+    stranger = type("Stranger", (Letters,), {"__module__": "here_alone"})
+    module.Stranger = stranger  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "here_alone", module)
+    monkeypatch.setattr(registry, "_registered", {g: dict(e) for g, e in registry._registered.items()})
+    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+    registry.register("toy.stranger", stranger)
+    assert worker().embed(words("bell")).cells["word_poison"].status == ["ok"]
+    with pytest.raises(UsageError, match="cannot find an embedder: No module named 'here_alone'"):
+        worker(stranger()).embed(words("bell"))
