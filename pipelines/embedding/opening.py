@@ -22,7 +22,7 @@ from pipelines.embedding.columns import Column
 from pipelines.embedding.failing import is_out_of_memory, said
 from pipelines.records import Member, Record
 
-__all__ = ["Opened", "OpenedCell", "open_record"]
+__all__ = ["Opened", "OpenedCell", "checksum_of", "is_fetched", "open_record", "read_content", "stored_value"]
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -62,8 +62,8 @@ def open_record(
                 raise record.problem
             if raw is None:
                 raise BadInput(Status.ABSENT, "", "")
-            content = _content(raw, modality, root, limits, urls or Policy())
-            checksum = _sha256(content)
+            content = read_content(raw, modality, root, limits, urls or Policy())
+            checksum = checksum_of(content)
             decoded = modality.decode(content, limits)
             flags = decoded.flags
         except BadInput as problem:
@@ -78,7 +78,7 @@ def open_record(
             }
         else:
             cells = {column.name: _prepare(column, decoded.media, flags) for column in mine}
-        opened.stored[name] = (_stored(redacted(str(raw)) if _by_url(raw, modality) else raw), checksum)
+        opened.stored[name] = (stored_value(redacted(str(raw)) if is_fetched(raw, modality) else raw), checksum)
         opened.cells.update(cells)
     return opened
 
@@ -104,11 +104,11 @@ def _unforeseen(error: BaseException, status: Status, code: str) -> BadInput:
     return BadInput(status, code, said(error))
 
 
-def _content(raw: Any, modality: Modality, root: Path | None, limits: Limits, urls: Policy) -> Any:
+def read_content(raw: Any, modality: Modality, root: Path | None, limits: Limits, urls: Policy) -> Any:
     """Bytes for whatever lies in a file or an archive; everything else as it was given."""
     if isinstance(raw, Member):
         return raw.read(limits.bytes)
-    if _by_url(raw, modality):
+    if is_fetched(raw, modality):
         return fetch(raw, limits, urls)
     if isinstance(raw, Path) or (isinstance(raw, str) and not modality.inline):
         if not str(raw).strip():
@@ -117,11 +117,13 @@ def _content(raw: Any, modality: Modality, root: Path | None, limits: Limits, ur
     return raw
 
 
-def _by_url(raw: Any, modality: Modality) -> bool:
+def is_fetched(raw: Any, modality: Modality) -> bool:
+    """Whether a raw input is a URL whose content is to be fetched."""
     return isinstance(raw, str) and not modality.inline and is_url(raw)
 
 
-def _sha256(content: Any) -> str | None:
+def checksum_of(content: Any) -> str | None:
+    """The SHA-256 of words or bytes, in hexadecimal; None for media that were decoded before."""
     if isinstance(content, str):
         content = content.encode("utf-8", "surrogatepass")
     if isinstance(content, bytes | bytearray | memoryview):
@@ -129,7 +131,7 @@ def _sha256(content: Any) -> str | None:
     return None
 
 
-def _stored(raw: Any) -> str | None:
+def stored_value(raw: Any) -> str | None:
     """Text and paths as given, members by name, in valid UTF-8; None for what cannot be shown in a cell."""
     if isinstance(raw, Member):
         return raw.name

@@ -16,7 +16,7 @@ from embedders.redaction import redacted
 from embedders.registry import registry
 from embedders.remote import Policy
 from pipelines.embedding import Embedded
-from pipelines.embedding.opening import _by_url, _content, _sha256, _stored
+from pipelines.embedding.opening import checksum_of, is_fetched, read_content, stored_value
 from pipelines.embedding.part import Observer
 from pipelines.engines import Engine, Settings
 from pipelines.growth.deciding import Growth
@@ -132,15 +132,15 @@ class GrowingEngine:
             try:
                 if record.problem is None:
                     settings = self.settings
-                    content = _content(raw, modality, settings.root, settings.limits, settings.urls or Policy())
-                    checksum = _sha256(content)
+                    content = read_content(raw, modality, settings.root, settings.limits, settings.urls or Policy())
+                    checksum = checksum_of(content)
             except BadInput:
                 pass
             except EmbedError:
                 raise
             except Exception:  # whoever embeds it says what is wrong
                 pass
-            found[name] = _stored(redacted(str(raw)) if _by_url(raw, modality) else raw), checksum
+            found[name] = stored_value(redacted(str(raw)) if is_fetched(raw, modality) else raw), checksum
         return found
 
     def _compute(self, part: _Part, rows: Sequence[int], wanted: Mapping[int, Mapping[str, list[str]]]) -> None:

@@ -48,8 +48,7 @@ def grow_set(
         notes = _give_up_another(storage, growth)
         new = {column.name for column in growth.new}
         added = _engines([column for column in columns if column.name in new], settings, workers)
-        old = [column for column in columns if column.name not in new and growth.kind != "add"]
-        again = _engines(old, settings, workers)
+        again = _engines([column for column in columns if column.name not in new], settings, workers)
         pairs = zip(again or [None] * len(added), added or [None] * len(again), strict=True)
         engines = [GrowingEngine(growth, held, settings, *pair) for pair in pairs]
         for engine in engines:
@@ -63,8 +62,7 @@ def grow_set(
                 notes.append(f"Went on with a growth that was stopped: {before} were there, as the source was then")
             progress = run_parts(plan, source, engines, writer, observe, stop=stop, max_failures=max_failures)
             notes += writer.notes
-        if not progress.stopped:
-            promote(storage)
+        promote(storage)  # does nothing where the run was stopped
     kept, computed = sum(engine.kept for engine in engines), sum(engine.computed for engine in engines)
     progress.notes[:0] = [*notes, f"Kept {kept:,} cells, computed {computed:,}"]
     return progress

@@ -36,6 +36,7 @@ UNIT_TOLERANCE = 2e-3
 
 AGAIN = "The command that made the set makes exactly this again"
 NEXT = "The next run removes it"
+GROWN = "Any run into the folder puts it there"
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,12 @@ def _caches(storage: Storage, owner: VectorSet) -> Iterator[Finding]:
 
 
 def _leftovers(storage: Storage, named: set[str]) -> Iterator[Finding]:
+    if storage.exists(f"next/{MANIFEST}"):
+        yield Finding("next", "a finished growth of the set waits to take its place", GROWN, "unfinished")
+    elif storage.exists(f"next/{RUN}"):
+        found = len(storage.names("next/commits"))
+        said = f"a growth of the set was begun and not finished: {found} parts; the set is complete without it"
+        yield Finding("next", said, "The command that began it goes on; or remove the folder", "leftover")
     for name in storage.leftovers():
         yield Finding(name, "it was begun and not finished", NEXT, "leftover")
     for name in strays(storage, named):

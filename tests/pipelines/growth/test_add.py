@@ -101,6 +101,7 @@ def test_changed_is_never_kept_though_the_old_content_came_back(where: Path) -> 
 def test_a_stopped_addition_goes_on_and_the_set_is_readable_meanwhile(out: Path) -> None:
     assert run(SOURCE, out, Unit(), stop=stop_after(2)).stopped
     assert list(VectorSet.open(out)) == ["word_letters"]
+    assert [(found.file, found.kind) for found in verify(out)] == [("next", "leftover")]
     run(SOURCE, out)  # the same run as ever: nothing to do
     progress = run(SOURCE, out, Unit())
     assert "Went on with a growth that was stopped: 2 of 3 parts were there" in progress.notes[0]

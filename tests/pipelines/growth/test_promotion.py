@@ -178,6 +178,7 @@ def test_SEC_a_link_in_the_place_of_a_folder_is_not_followed(where: Path) -> Non
 def test_PRO_12_a_living_writer_is_left_alone(where: Path) -> None:
     write(where / "v", parts=2)
     make(where / "v" / NEXT, 2, 10)
+    assert [(found.file, found.kind) for found in verify(where / "v")] == [("next", "unfinished")]
     lock = Lock.take(where / "v/LOCK")
     before = tree(where)
     with pytest.raises(RefusedError, match="A run is writing"):

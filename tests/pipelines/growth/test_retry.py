@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_a_record_is_never_made_of_two_contents(where: Path, monkeypatch: pytest
     assert counts(run(source, out, Letters(), Moody(), field="toy", grow="retry_failed")) == (0, 2)
     row = VectorSet.open(out).to_arrow().to_pylist()[0]
     assert row["toy_letters"] == row["toy_moody"] == [6, 3, 5]
+    assert row["toy_sha256"] == hashlib.sha256(b"engine").hexdigest()
 
 
 def test_a_retry_may_have_other_limits_and_they_are_recorded(where: Path) -> None:

@@ -107,6 +107,15 @@ def test_failed_cells_are_kept_with_their_content_unless_limits_changed(where: P
     assert json.loads((out / "run.json").read_text())["limits"]["characters"] == 9
 
 
+def test_a_field_that_changed_costs_the_others_nothing(where: Path) -> None:
+    first = [{"id": "a", "x": "bell", "y": "drum"}, {"id": "b", "x": "wave", "y": "star"}]
+    then = [first[0], {**first[1], "y": "ball"}]
+    x, y = Letters(), Unit()
+    Pipeline({"x": "toy.letters", "y": "toy.unit"}, device="cpu").run(first, where / "out")
+    Pipeline({"x": x, "y": y}, device="cpu").run(then, where / "out", grow="update")
+    assert (forwarded(x), forwarded(y)) == ([], ["ball"])
+
+
 def test_an_update_may_bring_columns_along(where: Path) -> None:
     out = where / "out"
     run(records(a="bell", b="drum"), out)
