@@ -102,7 +102,9 @@ def contained(
     assert [str(warning.message) for warning in warned] == []
     assert capture.readouterr() == ("", "")
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == SET
-    # what must hold of a set that is run again belongs here
+    standing = _standing(out)
+    Pipeline({field: embedder}, limits=limits, threads=2).run(records, out, root=root)
+    assert _standing(out) == standing
     rows = rows_of(out)
     assert [row["id"] for row in rows] == [given["id"] for given in records]
     column = f"{field}_{type(embedder).__name__.lower()}"
@@ -116,6 +118,11 @@ def contained(
     vector = np.frombuffer(bad[column], np.float32)
     assert np.isfinite(vector).all() if status == "ok" else np.isnan(vector).all()
     return Row(vector, bad[f"{field}_sha256"], found, tuple(bad[f"{column}_flags"]), out)
+
+
+def _standing(out: Path) -> dict[Path, tuple[int, int]]:
+    """Every file and folder of a set, by what changes when it is written again."""
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in [out, *out.rglob("*")]}
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:
