@@ -17,6 +17,7 @@ from embedders.redaction import redacted
 from pipelines.cli.checking import checking
 from pipelines.cli.making import making
 from pipelines.cli.reported import reported
+from pipelines.cli.streams import guard_streams
 
 __all__ = ["app", "main"]
 
@@ -278,6 +279,7 @@ def scenes(
 
 def main() -> None:
     """Entry point of the command."""
+    guard_streams()
     try:
         app(prog_name="embed")
     except Exception:

@@ -171,7 +171,7 @@ class WorkerEngine:
         except OSError as error:
             raise SetupError(
                 f"A worker process cannot be started: {error}",
-                "See the limits on open files and processes (ulimit -n, -u), or run without workers",
+                "See the limits on open files, processes and file size (ulimit -n, -u, -f), or run without workers",
             ) from error
         self._child.ask(("begin", self.settings, *self._packed))
         return self._child
