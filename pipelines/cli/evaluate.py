@@ -171,6 +171,8 @@ def read_truth(options: EvaluateOptions) -> tuple[Truth | None, list[str]]:
         ids.append(record.id)
         for kind, column in asked.items():
             values[kind].append(record.fields.get(column))
+    if errors := table.errors():
+        raise UsageError(f"The labels cannot be read whole: {errors[0]}", "Repair the table: it ends too soon")
     remarks = [f"{broken:,} rows of the labels cannot be read and are left out"] if broken else []
     return Truth(ids, **values), remarks
 

@@ -9,6 +9,7 @@ import typer
 
 from embedders.errors import SetupError
 from embedders.registry import MODALITIES, registry
+from pipelines.cli.escaped import escaped
 
 __all__ = ["describe_embedder", "list_embedders"]
 
@@ -25,7 +26,9 @@ def list_embedders(*, as_json: bool) -> None:
         return
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
-        typer.echo(f"{'*' if entry.name in used else ' '} {entry.name:<{width}}  {entry.provider}")
+        unusable = "  NOT USABLE" if entry.problem else ""
+        line = f"{'*' if entry.name in used else ' '} {entry.name:<{width}}  {entry.provider}{unusable}"
+        typer.echo(escaped(line))
     typer.echo("\n* used by a run without --embed. 'embed info NAME' says more.", err=True)
 
 

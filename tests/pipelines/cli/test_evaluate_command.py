@@ -127,6 +127,13 @@ def test_rows_of_the_table_that_cannot_be_read_are_counted(evaluated: Command, t
     assert "1 rows of the labels cannot be read" in err
 
 
+def test_a_table_that_ends_too_soon_is_refused(evaluated: Command, tmp_path: Path) -> None:
+    path = tmp_path / "cut.csv"
+    path.write_text('id,kind\nr0,a\nr1,"b\nr2,a\n')
+    with pytest.raises(UsageError, match="The labels cannot be read whole"):
+        evaluated(labels=path, label="kind")
+
+
 def test_columns_without_rows_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path / "half", {"a_x": np.eye(4), "b_x": np.full((4, 4), np.nan)})
     evaluate_command(tmp_path / "half", EvaluateOptions(), save=None, as_json=False)
