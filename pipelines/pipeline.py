@@ -153,7 +153,8 @@ class Pipeline:
     (``starter``). ``weights`` is one option for all embedders or one per name; ``batch_size`` caps the rows of a
     batch; ``threads`` decode (default: one per core). ``workers`` is None for this process, True or a count for
     worker processes, which may die of an input without taking the run along; ``max_failures``, a count or a share,
-    says when a run gives up (see :func:`~pipelines.engines.failure_limit`); ``urls`` allows inputs to be fetched::
+    says when a run gives up (see :func:`~pipelines.engines.failure_limit`); ``urls`` allows inputs to be fetched;
+    ``record_seconds`` is how long a worker may take to read and decode one record before it is ``timeout``::
 
         Pipeline({"photo": ["image.resnet50", "image.clip"]}, device="cuda").run("photos.csv", "vectors")
     """
@@ -173,10 +174,13 @@ class Pipeline:
         workers: bool | int | None = None,
         max_failures: float | str | None = None,
         urls: Policy | None = None,
+        record_seconds: float = 120.0,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("part_rows", part_rows), ("threads", threads)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
+        if not record_seconds > 0:
+            raise UsageError(f"record_seconds is {record_seconds}; it must be more than 0")
         self.embed = embed
         self.models = models
         self.weights = weights
@@ -189,6 +193,7 @@ class Pipeline:
         self.workers = workers
         self.max_failures = max_failures
         self.urls = urls
+        self.record_seconds = record_seconds
         failure_limit(max_failures)  # refuses what is none, before anything is read
 
     def engine(self, root: Path | None) -> Settings:
@@ -201,6 +206,7 @@ class Pipeline:
             batch_size=self.batch_size,
             threads=self.threads,
             urls=self.urls,
+            record_seconds=self.record_seconds,
         )
 
     def plan(

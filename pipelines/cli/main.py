@@ -62,7 +62,9 @@ def run(
     maximum: Annotated[
         list[str] | None,
         typer.Option(
-            "--max", metavar="LIMIT=N", help="Refuse inputs above: bytes, pixels, aspect, seconds, characters."
+            "--max",
+            metavar="LIMIT=N",
+            help="Refuse inputs above: bytes, pixels, aspect, seconds, characters, wall.",
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads that decode; default: one per core.")] = None,

@@ -30,6 +30,9 @@ from pipelines.vectors.commit import refuse_foreign
 __all__ = ["RunOptions", "run_command"]
 
 
+WALL = "wall"
+"""The limit that is the worker's and not the decoder's: seconds on the clock for one record."""
+
 SOURCE_ERRORS = 10
 """Places that cannot be read which are told one by one."""
 
@@ -98,7 +101,8 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
         precision=options.precision,
         batch_size=options.batch_size,
         part_rows=options.part_rows,
-        limits=Limits.of(options.max),
+        limits=Limits.of({name: limit for name, limit in options.max.items() if name != WALL}),
+        record_seconds=options.max.get(WALL, 120.0),
         threads=options.threads,
         # one worker stands for one per device
         workers=True if options.workers == 1 else options.workers,

@@ -52,6 +52,14 @@ def test_failed_rows_exit_3_and_are_summed_up_by_reason(embed: Embed, words: Pat
     assert max(map(len, found.stderr.splitlines())) <= 80
 
 
+def test_a_record_that_never_ends_is_given_up_by_the_clock(embed: Embed, words: Path, tmp_path: Path) -> None:
+    (words / "endless.toy").write_text("!hang")
+    poison = "toy=tests.pipelines.engines.poison:Poison"
+    found = embed("run", words, "-o", tmp_path / "out", "-e", poison, "--max", "wall=1", "--max", "characters=50")
+    assert found.exit_code == 3, found.output
+    assert list(VectorSet.open(tmp_path / "out")["toy_poison"].status) == ["ok", "ok", "timeout", "ok"]
+
+
 def test_flags_are_counted_in_the_summary(embed: Embed, words: Path, tmp_path: Path) -> None:
     (words / "long.toy").write_text("Extraordinary")
     found = embed("run", words, "-o", tmp_path / "out")
