@@ -98,12 +98,13 @@ class Job:
         observe: Callable[[Progress], None],
         stop: Callable[[], bool],
     ) -> Progress:
-        """Begin, go on, or find that nothing is to be done."""
-        if not storage.exists(MANIFEST):
+        """Begin, go on, repair, or find that nothing is to be done."""
+        finished = storage.exists(MANIFEST)
+        if not finished:  # what is missing is said before anything is written
             for engine in engines:
                 engine.load()
         with Writer.open(storage.root, schema, self._described(), storage) as writer:
-            if not writer.complete and storage.exists(MANIFEST):
+            if finished and not writer.complete:
                 for engine in engines:
                     engine.load()
             progress = run_parts(
@@ -139,7 +140,7 @@ class Job:
         return {
             "limits": asdict(settings.limits),
             "batch_size": settings.batch_size,
-            "urls": settings.urls is not None and settings.urls.enabled,
+            "urls": sorted(settings.urls.hosts) if settings.urls is not None and settings.urls.enabled else None,
             "plan": self.plan.to_json(),
             "circumstances": {"source": self.source.describe(), "root": root},
         }

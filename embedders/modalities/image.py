@@ -213,7 +213,7 @@ def _several(form: str, picture: PIL.Image.Image, content: bytes) -> bool:
         try:
             # a reader of its own: looking for the next frame moves it away from the first
             return bool(_readers()["GIF"](io.BytesIO(content), "").is_animated)  # type: ignore[attr-defined]
-        except Exception:
+        except Exception:  # damaged bytes make the reader raise whatever they like
             return True  # there is something after the first frame, though broken
     return bool(getattr(picture, "is_animated", False))
 

@@ -36,7 +36,7 @@ class _Output(io.FileIO):
 
     silent = False
 
-    def write(self, content: Any) -> int | None:  # type: ignore[override]
+    def write(self, content: Any) -> int:
         if self.silent:
             return len(content)
         try:
@@ -54,7 +54,7 @@ class _Output(io.FileIO):
 class _Unheard(io.FileIO):
     """Never fails."""
 
-    def write(self, content: Any) -> int | None:  # type: ignore[override]
+    def write(self, content: Any) -> int:
         try:
             return super().write(content)
         except OSError:

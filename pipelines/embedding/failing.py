@@ -34,5 +34,5 @@ def said(error: BaseException) -> str:
     """``ValueError: its message``; the type alone where even the message raises."""
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:
+    except Exception:  # a stranger's __str__
         return type(error).__name__

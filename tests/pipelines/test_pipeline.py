@@ -13,7 +13,7 @@ import pytest
 from embedders import BaseEmbedder, RefusedError, Runtime, SetupError, UsageError
 from embedders.base import Forward
 from pipelines import Pipeline, VectorSet
-from pipelines.engines import Progress
+from pipelines.engines import LocalEngine, Progress
 from tests.toy import Letters
 
 WORDS = ["bell", "drum", "siren", "wave", "engine", "ball", "star"]
@@ -108,6 +108,23 @@ def test_a_crash_between_parts_leaves_an_unfinished_run(folder: Path, tmp_path: 
         Pipeline(part_rows=3).run(folder, tmp_path / "out", observe=observe)
     with pytest.raises(RefusedError, match="1 of 3 parts"):
         VectorSet.open(tmp_path / "out")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_weights_are_loaded_first_and_only_where_something_is_to_be_done(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    out = tmp_path / "out"
+    Pipeline(part_rows=3).run(folder, out)
+    before = (out / "manifest.json").read_bytes()
+    if broken:
+        (out / "data/part-000001.parquet").write_bytes(b"rotten")
+    loads: list[bool] = []
+    load = LocalEngine.load
+    monkeypatch.setattr(LocalEngine, "load", lambda self: (loads.append((out / "data").exists()), load(self))[1])
+    Pipeline(part_rows=3).run(folder, out)
+    assert loads == [True] * broken
+    assert (out / "manifest.json").read_bytes() == before
 
 
 def test_a_source_that_changes_during_the_run_is_noticed(folder: Path, tmp_path: Path) -> None:

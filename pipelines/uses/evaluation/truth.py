@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +38,7 @@ class Truth:
 
     def __post_init__(self) -> None:
         if len(set(self.ids)) < len(self.ids):
-            seen: set[str] = set()
-            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            (twice, _), *_ = Counter(self.ids).most_common(1)
             raise UsageError(f"The id {twice!r} stands twice in the labels", "Give each record one row")
         for kind in KINDS:
             values = getattr(self, kind)
