@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class _Folder:
 
     path: str
     files: list[str] = field(default_factory=list)
+    suffixes: set[str] = field(default_factory=set)
     ignored: Counter[str] = field(default_factory=Counter)
     linked: int = 0
 
@@ -52,21 +54,21 @@ class FolderSource:
     def records(self) -> Iterator[Record]:
         """Records in an order that depends on names alone, not on the file system."""
         for folder in self._walk():
-            prefix = "".join(portable(name) + "/" for name in Path(folder.path).parts)
-            folder.files.sort(key=lambda name: (portable(self._key(name)), name))
-            for key, names in groupby(folder.files, self._key):
-                identifier = prefix + portable(key)
+            within = Path(folder.path)
+            prefix = "".join(portable(name) + "/" for name in within.parts)
+            ordered = sorted((portable(key), name, key) for name in folder.files for key in [self._key(name)])
+            for _, files in groupby(ordered, itemgetter(2)):
                 fields: dict[str, Path] = {}
-                for name in names:
-                    path = Path(folder.path, name)
-                    taken = fields.setdefault(self._field(name), path)
+                for shown, name, _ in files:
+                    path = within / name
+                    taken = fields.setdefault(self.suffixes[_suffix(name)], path)
                     if taken is not path:
                         raise UsageError(
-                            f"'{taken}' and '{path}' in {self.path!r} both claim the field {self._field(name)!r} "
-                            f"of the record {identifier!r}",
+                            f"'{taken}' and '{path}' in {self.path!r} both claim the field "
+                            f"{self.suffixes[_suffix(name)]!r} of the record {prefix + shown!r}",
                             "Rename one, or make every file a record: join=False, on the command line --no-join",
                         )
-                yield Record(identifier, fields)
+                yield Record(prefix + shown, fields)
 
     def fields(self) -> tuple[str, ...]:
         """The fields that files were found for, in the order of ``suffixes``; walks the folder once."""
@@ -90,18 +92,15 @@ class FolderSource:
         ignored: Counter[str] = Counter()
         linked = 0
         for folder in self._walk():
-            found.update(map(self._field, folder.files))
+            found.update(self.suffixes[suffix] for suffix in folder.suffixes)
             ignored += folder.ignored
             linked += folder.linked
         fields = tuple(name for name in dict.fromkeys(self.suffixes.values()) if name in found)
         notes = {"ignored": dict(sorted(ignored.items())), "linked_folders": linked}
         return fields, {name: count for name, count in notes.items() if count}
 
-    def _field(self, name: str) -> str:
-        return self.suffixes[_suffix(name)]
-
     def _key(self, name: str) -> str:
-        return os.path.splitext(name)[0] if self.join else name
+        return name[: name.rfind(".")] if self.join and "." in name else name
 
     def _walk(self) -> Iterator[_Folder]:
         # a stack instead of recursion: trees may be nested deeper than Python's calls
@@ -112,16 +111,19 @@ class FolderSource:
             try:
                 with os.scandir(self.root / folder.path) as entries:
                     for entry in entries:
-                        if entry.name.startswith("."):
+                        name = entry.name
+                        if name.startswith("."):
                             continue
+                        suffix = _suffix(name)
                         if entry.is_dir(follow_symlinks=False):
-                            inner.append(entry.name)
+                            inner.append(name)
                         elif entry.is_symlink() and os.path.isdir(entry.path):
                             folder.linked += 1
-                        elif _suffix(entry.name) in self.suffixes:
-                            folder.files.append(entry.name)
+                        elif suffix in self.suffixes:
+                            folder.files.append(name)
+                            folder.suffixes.add(suffix)
                         else:
-                            folder.ignored[portable(_suffix(entry.name)) or "no suffix"] += 1
+                            folder.ignored[portable(suffix) or "no suffix"] += 1
             except OSError as error:
                 raise UsageError(
                     f"The folder {os.path.join(self.path, folder.path)!r} cannot be listed: {error.strerror}",
@@ -133,4 +135,6 @@ class FolderSource:
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+    """From the last dot on, in lower case; of a name that does not begin with one."""
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
+import functools
 import hashlib
 import os
 from collections.abc import Mapping
@@ -31,53 +32,62 @@ def add_record(digest: hashlib._Hash, record: Record) -> None:
     Strings, bytes and arrays count by content, paths by their name, members of archives by name, place and header.
     Of an object that is none of these, nor made of them, only the type counts.
     """
-    _add(digest, "r", record.id.encode("utf-8", "surrogatepass"))
+    pieces = [_sized(b"r", record.id.encode("utf-8", "surrogatepass"))]
     if record.problem is not None:
-        _add_value(digest, ["problem", record.problem.status, record.problem.code, str(record.problem)])
-    for name in sorted(record.fields):
-        value = record.fields[name]
+        _add_value(pieces, ["problem", record.problem.status, record.problem.code, str(record.problem)])
+    fields = record.fields
+    for name in sorted(fields):
+        value = fields[name]
         if value is not None:
-            _add_value(digest, name)
-            _add_value(digest, value)
+            pieces.append(_name(name))
+            _add_value(pieces, value)
+    digest.update(b"".join(pieces))
 
 
-def _add(digest: hashlib._Hash, kind: str, content: bytes) -> None:
+def _sized(kind: bytes, content: bytes) -> bytes:
     # the length keeps "ab" + "c" apart from "a" + "bc"
-    digest.update(f"{kind}{len(content)}:".encode())
-    digest.update(content)
+    return b"%b%d:%b" % (kind, len(content), content)
 
 
-def _add_value(digest: hashlib._Hash, value: Any) -> None:
+@functools.lru_cache(1024)
+def _name(name: str) -> bytes:
+    return _sized(b"s", name.encode("utf-8", "surrogatepass"))
+
+
+def _add_value(pieces: list[bytes], value: Any) -> None:
     if isinstance(value, str):
-        _add(digest, "s", value.encode("utf-8", "surrogatepass"))
-    elif isinstance(value, bytes | bytearray | memoryview):
-        _add(digest, "b", bytes(value))
+        content = value.encode("utf-8", "surrogatepass")
+        pieces.append(b"s%d:%b" % (len(content), content))
     elif isinstance(value, PurePath):
-        _add(digest, "p", os.fsencode(value))
+        path = str(value)
+        pieces.append(_sized(b"p", path.encode() if path.isascii() else os.fsencode(path)))
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        pieces.append(_sized(b"b", bytes(value)))
     elif isinstance(value, Member):
-        _add_all(digest, "t", value.identity)
+        _add_all(pieces, b"t", value.identity)
     elif isinstance(value, SCALARS):
-        _add(digest, "v", repr(value).encode())
+        pieces.append(_sized(b"v", repr(value).encode()))
     elif isinstance(value, Mapping):
-        _add_all(digest, "m", [part for pair in value.items() for part in pair])
-    elif isinstance(value, list | tuple):
-        _add_all(digest, "l", value)
+        _add_all(pieces, b"m", [part for pair in value.items() for part in pair])
+    elif isinstance(value, (list, tuple)):
+        _add_all(pieces, b"l", value)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        _add_all(digest, "d", [getattr(value, field.name) for field in dataclasses.fields(value)])
-    elif isinstance(value, np.ndarray | np.generic):
-        _add_array(digest, np.asarray(value))
+        _add_all(pieces, b"d", [getattr(value, field.name) for field in dataclasses.fields(value)])
+    elif isinstance(value, (np.ndarray, np.generic)):
+        _add_array(pieces, np.asarray(value))
     else:
-        _add(digest, "o", type(value).__qualname__.encode())
+        pieces.append(_sized(b"o", type(value).__qualname__.encode()))
 
 
-def _add_all(digest: hashlib._Hash, kind: str, values: Any) -> None:
-    digest.update(f"{kind}{len(values)}:".encode())
+def _add_all(pieces: list[bytes], kind: bytes, values: Any) -> None:
+    pieces.append(b"%b%d:" % (kind, len(values)))
     for value in values:
-        _add_value(digest, value)
+        _add_value(pieces, value)
 
 
-def _add_array(digest: hashlib._Hash, values: np.ndarray[Any, Any]) -> None:
+def _add_array(pieces: list[bytes], values: np.ndarray[Any, Any]) -> None:
     if values.dtype.hasobject:
-        _add_all(digest, "a", values.ravel().tolist())
+        _add_all(pieces, b"a", values.ravel().tolist())
     else:
-        _add(digest, f"a{values.dtype.str}{values.shape}", np.ascontiguousarray(values).tobytes())
+        kind = f"a{values.dtype.str}{values.shape}".encode()
+        pieces.append(_sized(kind, np.ascontiguousarray(values).tobytes()))

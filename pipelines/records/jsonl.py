@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +29,10 @@ LINE_END = 1 << 30
 TOKENS = re.compile(r'"(?:[^"\\]+|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
+FLAT = rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[-+.\w]++)'
+"""A value that holds no others."""
+
+
 class JsonLines:
     """One JSON object per line, in UTF-8. Blank lines are passed over; values keep their JSON type.
 
@@ -48,15 +52,19 @@ class JsonLines:
         A damaged file has the keys of the lines before.
         """
         found: dict[str, None] = {}
-        empty = True
+        first: re.Pattern[bytes] | None = None
         try:
-            for row in self.rows(()):
-                found.update(dict.fromkeys(row.values))
-                empty = False
+            with open_bytes(self.path) as stream:
+                for number, line in self._lines(stream):
+                    if first is not None and first.fullmatch(line):
+                        continue  # whatever its values are, its keys are known
+                    for row in _row(number, line):
+                        found.update(dict.fromkeys(row.values))
+                        first = first or _alike(row.values)
         except Damaged:
-            if empty:
+            if first is None:
                 raise
-        if empty:
+        if first is None:
             raise UsageError(f"'{self.path}' is empty: no records", "Write one JSON object per line")
         return tuple(found)
 
@@ -64,11 +72,7 @@ class JsonLines:
         """Every line that is not blank; a row has all its keys, whatever ``columns`` are wanted."""
         with open_bytes(self.path) as stream:
             for number, line in self._lines(stream):
-                try:
-                    if line.strip():
-                        yield Row(number, _parse(line))
-                except BadInput as bad:
-                    yield Row(number, {}, BadInput(bad.status, bad.code, f"line {number}: {bad}"))
+                yield from _row(number, line)
 
     def _lines(self, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Numbered lines; of one that is too long, only the beginning: still too long, so that it is told."""
@@ -84,6 +88,21 @@ class JsonLines:
             yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 
+def _row(number: int, line: bytes) -> tuple[Row, ...]:
+    """The row of a line; none of a blank one."""
+    try:
+        return (Row(number, _parse(line)),) if line.strip() else ()
+    except BadInput as bad:
+        return (Row(number, {}, BadInput(bad.status, bad.code, f"line {number}: {bad}")),)
+
+
+def _alike(values: Mapping[str, Any]) -> re.Pattern[bytes]:
+    """Lines with these keys in this order and values that hold none themselves, as nearly all of a table are."""
+    keys = [re.escape(json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")) for name in values]
+    pairs = rb"\s*+,\s*+".join(key + rb"\s*+:\s*+" + FLAT for key in keys)
+    return re.compile(rb"\s*+\{\s*+" + pairs + rb"\s*+\}\s*+", re.DOTALL)
+
+
 def _parse(line: bytes) -> dict[str, Any]:
     if len(line) > LINE_CHARACTERS:
         raise BadInput(Status.LIMIT, "REC_LINE", f"longer than {LINE_CHARACTERS} bytes")
@@ -94,7 +113,7 @@ def _parse(line: bytes) -> dict[str, Any]:
     if _too_deep(content):
         raise BadInput(Status.INVALID, "REC_NESTING", f"nested deeper than {DEPTH}")
     try:
-        value = json.loads(content, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)
+        value = DECODER.decode(content)
     except json.JSONDecodeError as error:
         raise BadInput(Status.CORRUPT, "REC_JSON", f"not JSON: {error.msg} at character {error.pos}") from error
     if not isinstance(value, dict):
@@ -130,3 +149,6 @@ def _whole(digits: str) -> int:
     if len(digits) > DIGITS:
         raise BadInput(Status.INVALID, "REC_NUMBER", f"a number of {len(digits)} digits")
     return int(digits)
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)

@@ -40,10 +40,10 @@ class IterableSource:
             if isinstance(given, Record):
                 yield given
                 continue
-            identifier = f"{position:08d}"
-            if identified:
+            identifier = given.get(self.id_key) if identified else f"{position:08d}"
+            if type(identifier) is not str or not identifier.isascii() or not identifier:
                 cure = f"Give every record its own {self.id_key!r}, or none"
-                identifier = valid_id(given.get(self.id_key), f"Record {position}", cure)
+                identifier = valid_id(identifier, f"Record {position}", cure)
             yield Record(identifier, {name: value for name, value in given.items() if name != self.id_key})
 
     def fields(self) -> tuple[str, ...]:
@@ -65,16 +65,20 @@ class IterableSource:
     @cached_property
     def _survey(self) -> tuple[tuple[str, ...], bool]:
         names: dict[str, None] = {}
+        known: set[str] = set()
         identified = False
         for position, given in enumerate(self._objects()):
             if isinstance(given, Record):
                 names.update(dict.fromkeys(given.fields))
+            elif type(given) is dict and given.keys() <= known:
+                continue  # nothing new, as nearly always
             elif isinstance(given, Mapping):
                 wrong = [name for name in given if not isinstance(name, str)]
                 if wrong:
                     raise UsageError(f"Record {position}: the field {wrong[0]!r} is not named by a str")
                 identified = identified or self.id_key in given
                 names.update(dict.fromkeys(name for name in given if name != self.id_key))
+                known.update(given)
             else:
                 raise UsageError(
                     f"Record {position} is a {type(given).__name__}",

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Parquet"]
 
-BATCH_ROWS = 128
-"""Rows converted at once: a row may hold a whole encoded picture."""
+BATCH_ROWS = 1024
+BATCH_BYTES = 4 << 20
+"""Rows converted at once, at most, and about how large they may be: a row may hold a whole encoded picture."""
 
 
 class Parquet:
@@ -45,13 +46,14 @@ class Parquet:
         """All rows, with the values of ``columns``."""
         number = 0
         with self._reading() as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+            for batch in file.iter_batches(_batch_rows(file, columns), columns=list(columns)):
                 names = batch.schema.names
                 read = [_values(column) for column in batch.columns]
-                for position in range(batch.num_rows):
+                whole = not any(UnicodeDecodeError in map(type, column) for column in read)
+                for values in zip(*read, strict=True) if read else ((),) * batch.num_rows:
                     number += 1
-                    values = {name: column[position] for name, column in zip(names, read, strict=True)}
-                    yield _row(number, values)
+                    row = dict(zip(names, values, strict=True))
+                    yield Row(number, row) if whole else _row(number, row)
             if number != file.metadata.num_rows:
                 raise ValueError(f"{number} rows; its footer promises {file.metadata.num_rows}")
 
@@ -70,6 +72,18 @@ class Parquet:
             raise UsageError(
                 f"'{self.path}' is damaged or no Parquet file: {error}", "Write or copy it again"
             ) from error
+
+
+def _batch_rows(file: pq.ParquetFile, columns: Collection[str]) -> int:
+    """Rows to convert at once, by the size of the largest ones on average."""
+    most = 1.0
+    for index in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(index)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        read = [c for c in chunks if any(f"{c.path_in_schema}.".startswith(f"{name}.") for name in columns)]
+        size = sum(chunk.total_uncompressed_size for chunk in read)
+        most = max(most, size / max(group.num_rows, 1))
+    return max(1, min(BATCH_ROWS, int(BATCH_BYTES / most)))
 
 
 def _row(number: int, values: dict[str, Any]) -> Row:

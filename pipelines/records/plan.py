@@ -33,6 +33,10 @@ SUSPECTS = 10_000
 """Repeated hashes that are looked into: enough to name ten ids, few enough to hold their records' ids."""
 
 
+_hash = hash
+"""64 bits, by a key of this process that nobody can aim at; what is equal by chance is looked at again."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Consecutive records: the unit of work, commit and resume.
@@ -118,16 +122,19 @@ def make_plan(source: Source, part_rows: int, limit: int | None = None) -> Plan:
     for name, value in (("part_rows", part_rows), ("limit", limit)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise UsageError(f"{name} is {value!r}; it must be a whole number of at least 1")
-    hashes = array("Q")
+    hashes = array("q")
     parts: list[Part] = []
-    records = _counted(islice(source.records(), limit), hashes)
+    records = islice(source.records(), limit)
     while True:
         start = len(hashes)
-        digest = _digest(islice(records, part_rows))
+        digest = hashlib.sha256()
+        for record in islice(records, part_rows):
+            hashes.append(_hashed(record, len(hashes)))
+            add_record(digest, record)
         rows = len(hashes) - start
         if rows == 0:
             break
-        parts.append(Part(len(parts), start, rows, digest))
+        parts.append(Part(len(parts), start, rows, digest.hexdigest()))
     if not parts:
         raise UsageError(_nothing(source), "Check the path and the names of the files or columns")
     _refuse_duplicates(source, hashes, limit)
@@ -141,25 +148,22 @@ def _digest(records: Iterable[Record]) -> str:
     return digest.hexdigest()
 
 
-def _hash(identifier: str) -> int:
-    return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest())
-
-
-def _counted(records: Iterable[Record], hashes: array[int]) -> Iterator[Record]:
-    for record in records:
-        # sources check the ids they read; those of a user's own source or records are seen here first
-        if not isinstance(record.id, str) or not record.id:
-            raise UsageError(f"Record {len(hashes)} has the id {record.id!r}; it must be a string, not empty")
+def _hashed(record: Record, position: int) -> int:
+    """The hash of a record's id. Sources check the ids they read; those of a user's own are seen here first."""
+    identifier = record.id
+    if not isinstance(identifier, str) or not identifier:
+        raise UsageError(f"Record {position} has the id {identifier!r}; it must be a string, not empty")
+    if not identifier.isascii():
         try:
-            hashes.append(_hash(record.id))
+            identifier.encode()
         except UnicodeEncodeError as error:
-            raise UsageError(f"Record {len(hashes)} has the id {record.id!r}; it must be valid Unicode") from error
-        yield record
+            raise UsageError(f"Record {position} has the id {identifier!r}; it must be valid Unicode") from error
+    return _hash(identifier)
 
 
 def _refuse_duplicates(source: Source, hashes: array[int], limit: int | None) -> None:
     """Equal hashes are only a suspicion; a second pass looks at the ids behind them."""
-    view = np.frombuffer(hashes, np.uint64)
+    view = np.frombuffer(hashes, np.int64)
     view.sort()
     suspects = set(np.unique(view[1:][view[1:] == view[:-1]])[:SUSPECTS].tolist())
     if not suspects:

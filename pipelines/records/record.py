@@ -80,6 +80,8 @@ def portable(name: str) -> str:
     A name in UTF-8 is left alone. In any other, undecodable bytes are percent-escaped, and ``%`` itself too, so
     that two such names never meet. The bytes decide, not the locale of the process.
     """
+    if name.isascii():
+        return name
     raw = os.fsencode(name)
     try:
         return raw.decode()

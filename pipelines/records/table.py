@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -66,15 +67,17 @@ class TableSource:
             names = self._rows.names()
         except Damaged as damage:
             raise UsageError(f"No row can be read: {self._located(damage, 1, 0)}") from damage
-        for name in (*([id_column] if id_column is not None else []), *(columns or [])):
-            if name not in names:
-                raise UsageError(f"'{self.path}' has no column {name!r}", nearest(name, names))
+        self._names = names
+        self._require(*([id_column] if id_column is not None else []), *(columns or []))
         self._id = id_column or ("id" if "id" in names else None)
         self._fields = tuple(columns) if columns is not None else tuple(n for n in names if n != "id")
 
     def only(self, columns: Sequence[str]) -> TableSource:
-        """The same table with these fields alone: the others are not read."""
-        return TableSource(self.path, self.id_column, columns)
+        """The same table with these fields alone: the others are not read, and the names of all not again."""
+        self._require(*columns)
+        twin = copy.copy(self)
+        twin._fields, twin._error = tuple(columns), None
+        return twin
 
     def records(self) -> Iterator[Record]:
         """One record per row, in the order of the file."""
@@ -108,6 +111,11 @@ class TableSource:
         """Where the table breaks off, once a pass came that far."""
         return [] if self._error is None else [self._error]
 
+    def _require(self, *columns: str) -> None:
+        for name in columns:
+            if name not in self._names:
+                raise UsageError(f"'{self.path}' has no column {name!r}", nearest(name, self._names))
+
     def _whole_rows(self, columns: Collection[str]) -> Iterator[Row]:
         """Rows up to where the table breaks off."""
         read, last = 0, 0
@@ -123,12 +131,13 @@ class TableSource:
         return SourceError(portable(self.path.name), self._rows.unit, at, read, damage.code, damage.reason)
 
     def _identifier(self, position: int, row: Row) -> str:
-        where = f"{portable(self.path.name)}:{row.number}"
         value = row.values.get(self._id) if self._id is not None else None
         if row.problem is not None and not value:
-            return where
+            return f"{portable(self.path.name)}:{row.number}"
         if self._id is None:
             return f"{position:08d}"
+        if type(value) is str and value.isascii() and value:
+            return value
         cure = f"Fill the column {self._id!r}, or name another id column"
         return valid_id(value, f"'{self.path}', {self._rows.unit} {row.number}", cure)
 

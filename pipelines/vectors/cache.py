@@ -65,4 +65,4 @@ def _write(file: BinaryIO, shape: tuple[int, int], pieces: Iterable[npt.NDArray[
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_2_0(file, header)
     for piece in pieces:
-        file.write(np.ascontiguousarray(piece, dtype="<f4").tobytes())
+        file.write(np.ascontiguousarray(piece, dtype="<f4").data)

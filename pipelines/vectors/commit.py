@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from embedders.errors import ContractError, StorageError
+from pipelines.vectors.hashing import Hashing
 from pipelines.vectors.lock import Lock
 from pipelines.vectors.manifest import (
     MANIFEST,
@@ -105,8 +106,8 @@ class Writer:
         """
         self._check(part, table)
         name = part_file(part)
-        self._write_rows(name, table)
-        size, digest, counts = self.storage.size(name), self.storage.sha256(name), count_cells(table, self.schema)
+        size, digest = self._write_rows(name, table)
+        counts = count_cells(table, self.schema)
         found = Commit(part, name, self.run.parts[part].start, table.num_rows, size, digest, *counts)
         self._require_lock()
         self.storage.write_json(commit_file(part), commit_record(found, self.run, seconds), once=True)
@@ -178,12 +179,14 @@ class Writer:
         if not table.schema.equals(self.schema.arrow()):
             raise ContractError(f"Part {part} came with other columns than were planned")
 
-    def _write_rows(self, name: str, table: pa.Table) -> None:
+    def _write_rows(self, name: str, table: pa.Table) -> tuple[int, str]:
+        """Write a part's file; returns its size and SHA-256."""
         import pyarrow.parquet as pq
 
         options = self.schema.parquet_options()
         self._require_lock()
-        self.storage.write(name, lambda file: pq.write_table(table, file, **options))
+        with Hashing() as hashing:
+            self.storage.write(name, lambda file: pq.write_table(table, hashing.onto(file), **options))
         path = self.storage.path(name)
         try:
             with pq.ParquetFile(path) as file:
@@ -192,6 +195,9 @@ class Writer:
             raise StorageError(f"{str(path)!r} cannot be read back ({error})", CURE) from error
         if rows != table.num_rows:
             raise StorageError(f"{str(path)!r} holds {rows} of the {table.num_rows} rows just written", CURE)
+        if (size := self.storage.size(name)) != hashing.size:
+            raise StorageError(f"{str(path)!r} has {size:,} of the {hashing.size:,} bytes just written", CURE)
+        return hashing.size, hashing.digest
 
     def _require_lock(self) -> None:
         if self._lock is None:

@@ -6,6 +6,7 @@ that were embedded); per column the vectors under its name, then ``_status``, ``
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,27 @@ from embedders.errors import RefusedError, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMAT", "Cells", "ColumnInfo", "Schema", "check_names", "list_vectors", "vectors_of"]
+__all__ = [
+    "FORMAT",
+    "Cells",
+    "ColumnInfo",
+    "Schema",
+    "check_names",
+    "list_vectors",
+    "numbers",
+    "strings",
+    "vectors_of",
+]
 
 FORMAT = 2
 """Version of the folder's layout: readers refuse a later one, writers go on with no other. Since 2 commit records
 are sealed, and the manifest names its run."""
+
+PAGE_BYTES = 16 << 20
+"""Where a column goes on in a further page: 1,024 rows of 4,096 numbers."""
+
+MOST_OFFSET = (1 << 31) - 1
+"""Bytes of all strings of one Arrow array together."""
 
 MOST_DIMENSIONS = 1 << 20
 """A column of more dimensions was made up."""
@@ -90,6 +107,10 @@ class Schema:
 
     def arrow(self) -> pa.Schema:
         """The Arrow schema of a part."""
+        return self._arrow
+
+    @functools.cached_property
+    def _arrow(self) -> pa.Schema:
         import pyarrow as pa
 
         fields = [pa.field("id", pa.string(), nullable=False)]
@@ -114,17 +135,13 @@ class Schema:
         """A part's rows: ``fields`` gives (stored value, SHA-256) per field, ``cells`` the columns by name."""
         import pyarrow as pa
 
-        arrays: list[Any] = [pa.array(ids, pa.string())]
+        arrays: list[Any] = [strings(ids)]
         for name in self.fields:
-            arrays += [pa.array(values, pa.string()) for values in fields[name]]
+            arrays += map(strings, fields[name])
         for column in self.columns:
             found = cells[column.name]
-            arrays += [
-                list_vectors(found.vectors.astype(column.dtype)),
-                pa.array(found.status, pa.string()),
-                pa.array(found.error, pa.string()),
-                pa.array(found.flags, pa.list_(pa.string())),
-            ]
+            vectors = list_vectors(found.vectors.astype(column.dtype, copy=False))
+            arrays += [vectors, strings(found.status), strings(found.error), _lists(found.flags)]
         table = pa.Table.from_arrays(arrays, schema=self.arrow())
         table.validate(full=True)
         return table
@@ -133,8 +150,9 @@ class Schema:
         """How parts are written.
 
         Vectors carry neither dictionary nor statistics nor compression, which cost several times the write for
-        nothing on floating-point noise; everything carries page checksums, without which a flipped bit of an
-        uncompressed page would be read back as data.
+        nothing on floating-point noise, and a part's lie in one page, so that they can be read where they lie;
+        everything carries page checksums, without which a flipped bit of an uncompressed page would be read back
+        as data.
         """
         vectors = [column.name for column in self.columns]
         plain = ["id", *(f"{field}{end}" for field in self.fields for end in ("", "_sha256"))]
@@ -148,6 +166,7 @@ class Schema:
             "write_statistics": plain,
             "compression": compression,
             "write_page_checksum": True,
+            "data_page_size": PAGE_BYTES,
         }
 
 
@@ -170,12 +189,50 @@ def check_names(fields: Sequence[str], columns: Sequence[str]) -> None:
         taken[name] = owner
 
 
+# Arrays are put together from their buffers: pyarrow's own ways from and to Python and numpy import pandas wherever
+# that is installed, which takes longer than starting does.
+
+
+def numbers(values: npt.NDArray[Any]) -> pa.Array:
+    """A flat array as an Arrow array, without a copy."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def strings(values: Sequence[str | None]) -> pa.Array:
+    """An Arrow array of strings."""
+    import pyarrow as pa
+
+    encoded = [b"" if value is None else value.encode() for value in values]
+    ends = _ends(encoded)
+    if ends[-1] > MOST_OFFSET:
+        return pa.array(values, pa.string())  # in pieces
+    there = np.array([value is not None for value in values], np.bool_)
+    valid = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+    return pa.StringArray.from_buffers(
+        len(values), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(encoded)), valid
+    )
+
+
+def _lists(values: Sequence[Sequence[str]]) -> pa.Array:
+    import pyarrow as pa
+
+    ends = numbers(_ends(values).astype(np.int32))
+    return pa.ListArray.from_arrays(ends, strings([value for found in values for value in found]))
+
+
+def _ends(values: Sequence[Sequence[Any]]) -> npt.NDArray[np.int64]:
+    """Where each value ends when all stand in a row, behind a 0."""
+    return np.cumsum([0, *map(len, values)], dtype=np.int64)
+
+
 def list_vectors(vectors: npt.NDArray[Any]) -> pa.FixedSizeListArray:
     """``(n, dim)`` as an Arrow array of fixed-size lists, without a copy."""
     import pyarrow as pa
 
     flat = np.ascontiguousarray(vectors).reshape(-1)
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), vectors.shape[1])
+    return pa.FixedSizeListArray.from_arrays(numbers(flat), vectors.shape[1])
 
 
 def vectors_of(array: Any) -> npt.NDArray[Any]:
@@ -190,5 +247,5 @@ def vectors_of(array: Any) -> npt.NDArray[Any]:
     flat = array.flatten()
     if flat.null_count or len(flat) != len(array) * dim:
         raise RefusedError("A vector column holds nulls inside of its vectors")
-    values: npt.NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(len(array), dim)
-    return values
+    values = np.frombuffer(flat.buffers()[1], f"<f{flat.type.bit_width // 8}")
+    return values[flat.offset : flat.offset + len(flat)].reshape(len(array), dim)

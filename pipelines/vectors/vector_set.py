@@ -11,23 +11,24 @@
 
 from __future__ import annotations
 
-import errno
 import functools
-import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from embedders.errors import RefusedError, Status, StorageError, UsageError, nearest
+from embedders.errors import RefusedError, Status, UsageError, nearest
 from pipelines.vectors import cache
 from pipelines.vectors.manifest import MANIFEST, Commit, Manifest
 from pipelines.vectors.nearest import Hit, nearest_rows
+from pipelines.vectors.reading import CURE_OF_PARTS, read_part, read_vectors
 from pipelines.vectors.run import RUN, Run
-from pipelines.vectors.schema import ColumnInfo, Schema, vectors_of
-from pipelines.vectors.storage import CURE, Storage
+from pipelines.vectors.schema import ColumnInfo, numbers, strings
+from pipelines.vectors.storage import Storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorColumn", "VectorSet", "read_part"]
 
-CURE_OF_PARTS = "The command that made the set makes this part again; embed verify lists all that is wrong"
+READERS = 2
+"""Threads that read vectors ahead of whoever takes them: checksums take as long as reading does."""
 
 
 class VectorSet:
@@ -95,7 +97,7 @@ class VectorSet:
     @functools.cached_property
     def ids(self) -> npt.NDArray[np.str_]:
         """The records' ids in order, shape ``(n,)``."""
-        return np.array(self._column("id").to_pylist(), dtype=np.str_)
+        return _strings(self.to_arrow(["id"]))
 
     def failures(self) -> pa.Table:
         """One row per failed cell: ``id``, ``column``, ``status``, ``error``; absent fields have not failed."""
@@ -103,11 +105,16 @@ class VectorSet:
         import pyarrow.compute as pc
 
         pieces = []
-        fine = pa.array([s.value for s in Status if not s.failed])
+        fine = strings([status.value for status in Status if not status.failed])
         for name in self.columns:
-            table = self.to_arrow(["id", f"{name}_status", f"{name}_error"])
+            wanted = ["id", f"{name}_status", f"{name}_error"]
+            kinds = pa.schema([self._schema.arrow().field(column) for column in wanted])
+            parts = [part for part in self._parts if any(Status(s).failed for s in _found(part, name))]
+            table = pa.concat_tables(
+                [pa.Table.from_batches([], kinds), *(self._read(part, wanted) for part in parts)]
+            )
             failed = table.filter(pc.invert(pc.is_in(table.column(1), fine)))
-            label = pa.array([name] * failed.num_rows, pa.string())
+            label = strings([name] * failed.num_rows)
             arrays = [failed.column(0), label, failed.column(1), failed.column(2)]
             pieces.append(pa.table(arrays, names=["id", "column", "status", "error"]))
         return pa.concat_tables(pieces)
@@ -130,11 +137,11 @@ class VectorSet:
             inside = np.flatnonzero((wanted >= part.start) & (wanted < part.start + part.rows))
             if inside.size:
                 places[inside] = np.arange(read, read + inside.size)
-                pieces.append(self._read(part, columns).take(wanted[inside] - part.start))
+                pieces.append(self._read(part, columns).take(numbers(wanted[inside] - part.start)))
                 read += inside.size
         if not pieces:
             return self._read(self._parts[0], columns).slice(0, 0)
-        return pa.concat_tables(pieces).take(places)
+        return pa.concat_tables(pieces).take(numbers(places))
 
     def to_pandas(self, columns: list[str] | None = None) -> pd.DataFrame:
         """The same as a pandas frame; a vector is a numpy array per row."""
@@ -149,34 +156,26 @@ class VectorSet:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def _column(self, name: str) -> Any:
-        return self.to_arrow([name]).column(name)
-
     def _read(self, part: Commit, columns: list[str] | None) -> pa.Table:
         return read_part(self.storage, part, self._schema, columns)
 
 
-def read_part(storage: Storage, part: Commit, schema: Schema, columns: list[str] | None = None) -> pa.Table:
-    """A part's rows, or some of their columns.
+def _found(part: Commit, column: str) -> list[str]:
+    """The statuses that cells of a column have in a part."""
+    return [status for status, rows in part.statuses[column].items() if rows]
 
-    Raises RefusedError where its file is not one of these columns and rows, StorageError where it cannot be read.
-    """
-    import pyarrow.parquet as pq
 
-    path = storage.path(part.file)
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            # before anything is read: a made-up file decides neither types nor how much memory it takes
-            if file.metadata.num_rows != part.rows:
-                raise ValueError(f"it has {file.metadata.num_rows} rows; {part.rows} were committed")
-            if not file.schema_arrow.equals(schema.arrow()):
-                raise ValueError("its columns are not those of the set")
-            return file.read(columns=columns)
-    except (OSError, ValueError) as error:
-        # what the system says has a number; of what stands in the file pyarrow speaks without one
-        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
-            raise StorageError(f"{str(path)!r} cannot be read: {os.strerror(error.errno)}", CURE) from error
-        raise RefusedError(f"{str(path)!r} is damaged ({error})", CURE_OF_PARTS) from error
+def _strings(table: pa.Table) -> npt.NDArray[np.str_]:
+    """A table's first column; its strings exist in Python one part at a time."""
+    import pyarrow.compute as pc
+
+    column = table.column(0)
+    width = pc.max(pc.utf8_length(column)).as_py() or 1
+    found, at = np.empty(len(column), f"U{width}"), 0
+    for chunk in column.chunks:
+        found[at : at + len(chunk)] = chunk.to_pylist()
+        at += len(chunk)
+    return found
 
 
 def _unfinished(storage: Storage) -> RefusedError:
@@ -219,7 +218,14 @@ class VectorColumn:
     @functools.cached_property
     def status(self) -> npt.NDArray[np.str_]:
         """What became of each cell, shape ``(n,)``."""
-        return np.array(self._owner._column(f"{self.info.name}_status").to_pylist(), dtype=np.str_)
+        pieces = []
+        for part in self._owner._parts:
+            found = _found(part, self.info.name)
+            if len(found) == 1:  # as in most parts: nothing needs to be read
+                pieces.append(np.full(part.rows, found[0]))
+            else:
+                pieces.append(_strings(self._owner._read(part, [f"{self.info.name}_status"])))
+        return np.concatenate(pieces)
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
@@ -258,7 +264,16 @@ class VectorColumn:
 
     def stored(self) -> Iterator[npt.NDArray[np.float32]]:
         """The vectors as they stand in the parts, piece by piece in order; nothing is cached."""
-        for part in self._owner._parts:
-            column = self._owner._read(part, [self.info.name]).column(0)
-            for chunk in column.chunks:
-                yield vectors_of(chunk).astype(np.float32, copy=False)
+        owner = self._owner
+
+        def read(part: Commit) -> npt.NDArray[np.float32]:
+            return read_vectors(owner.storage, part, owner._schema, self.info).astype(np.float32, copy=False)
+
+        with ThreadPoolExecutor(READERS) as threads:
+            ahead: deque[Future[npt.NDArray[np.float32]]] = deque()
+            for part in owner._parts:
+                ahead.append(threads.submit(read, part))
+                if len(ahead) > READERS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()

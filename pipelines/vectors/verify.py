@@ -6,7 +6,6 @@ Memory is bounded by one part, and 8 bytes per record for their ids.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,7 +158,8 @@ def _manifest_alone(storage: Storage) -> Iterator[Finding]:
 
 def _contents(storage: Storage, commits: Sequence[Commit], schema: Schema) -> Iterator[Finding]:
     """What is wrong with rows that are as they were committed: the writer itself, or whoever made the set up."""
-    readable = []
+    readable: list[Commit] = []
+    hashes = array("q")
     for commit in commits:
         cure = f"Remove {commit_file(commit.part)} and run the same command: it makes this part again"
         try:
@@ -168,9 +168,10 @@ def _contents(storage: Storage, commits: Sequence[Commit], schema: Schema) -> It
             for problem in _rows(table, commit, schema):
                 yield Finding(commit.file, problem, cure)
             readable.append(commit)
+            hashes.extend(map(_hash, table.column("id").to_pylist()))
         except (EmbedError, OSError, ValueError) as error:
             yield Finding(commit.file, _said(error), cure)
-    for name, file in _repeated(storage, readable, schema):
+    for name, file in _repeated(storage, readable, schema, hashes):
         yield Finding(file, f"the id {name!r} stands there, and before", "Give every record its own id")
 
 
@@ -180,8 +181,7 @@ def _rows(table: pa.Table, commit: Commit, schema: Schema) -> Iterator[str]:
     for info in schema.columns:
         if statuses[info.name] != commit.statuses[info.name] or flags[info.name] != commit.flags[info.name]:
             yield f"the statuses or flags of {info.name!r} are not those that were counted"
-        found = table.column(f"{info.name}_status").to_pylist()
-        ok = np.array([status == Status.OK.value for status in found], np.bool_)
+        ok = np.array(table.column(f"{info.name}_status").to_pylist(), np.str_) == Status.OK.value
         vectors = vectors_of(table.column(info.name).combine_chunks()).astype(np.float32)
         wrong = {
             "are ok and hold no finite vector": ok & ~np.isfinite(vectors).all(axis=1),
@@ -195,29 +195,23 @@ def _rows(table: pa.Table, commit: Commit, schema: Schema) -> Iterator[str]:
                 yield f"{rows.sum()} rows of {info.name!r} {problem}: {ids[int(rows.argmax())].as_py()!r} for one"
 
 
-def _repeated(storage: Storage, commits: Sequence[Commit], schema: Schema) -> Iterator[tuple[str, str]]:
+def _repeated(
+    storage: Storage, commits: Sequence[Commit], schema: Schema, hashes: array[int]
+) -> Iterator[tuple[str, str]]:
     """Ids that stand in the set twice, with the file of the second; equal hashes are looked into."""
-    hashes = array("Q")
-    for _, ids in _ids(storage, commits, schema):
-        hashes.extend(map(_hash, ids))
-    ordered = np.sort(np.frombuffer(hashes, np.uint64)) if hashes else np.empty(0, np.uint64)
+    ordered = np.sort(np.array(hashes, np.int64))
     suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
     seen: set[str] = set()
-    for file, ids in _ids(storage, commits, schema) if suspects else ():
-        for name in ids:
+    for commit in commits if suspects else ():
+        for name in read_part(storage, commit, schema, ["id"]).column(0).to_pylist():
             if _hash(name) in suspects:
                 if name in seen:
-                    yield name, file
+                    yield name, commit.file
                 seen.add(name)
 
 
-def _ids(storage: Storage, commits: Sequence[Commit], schema: Schema) -> Iterator[tuple[str, list[str]]]:
-    for commit in commits:
-        yield commit.file, read_part(storage, commit, schema, ["id"]).column(0).to_pylist()
-
-
-def _hash(identifier: str) -> int:
-    return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest())
+_hash = hash
+"""64 bits, by a key of this process that nobody can aim at."""
 
 
 def _caches(storage: Storage, owner: VectorSet) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ from embedders.base import Forward
 from pipelines import Pipeline
 from pipelines.engines import Progress
 from pipelines.vectors import Schema, Storage
+from pipelines.vectors.hashing import Hashing
 
 DIM, PARTS, PART_ROWS = 768, 8, 1024
 READY = np.random.default_rng(0).standard_normal((PART_ROWS, DIM)).astype(np.float32)
@@ -61,7 +62,12 @@ def without_fsync() -> Any:
 
 
 def without_sha256() -> Any:
-    return mock.patch.object(Storage, "sha256", return_value="0" * 64)
+    def work(self: Hashing) -> None:
+        while self._waiting.get() is not None:
+            pass
+        self.digest = "0" * 64
+
+    return mock.patch.object(Hashing, "_work", work)
 
 
 def without_page_checksums() -> Any:

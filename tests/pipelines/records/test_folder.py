@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from embedders import UsageError
 from pipelines.records import FolderSource, Record
+from pipelines.records.folder import _suffix
 from tests.pipelines.records.conftest import Write
 
 SUFFIXES = {".pic": "photo", ".gif": "photo", ".txt": "caption", ".snd": "sound"}
@@ -18,6 +21,12 @@ SUFFIXES = {".pic": "photo", ".gif": "photo", ".txt": "caption", ".snd": "sound"
 
 def ids(folder: Path, **options: bool) -> list[str]:
     return [record.id for record in FolderSource(folder, SUFFIXES, **options).records()]
+
+
+@given(st.text("a.B ä", min_size=1, max_size=6).filter(lambda name: not name.startswith(".")))
+def test_key_and_suffix_are_those_of_the_standard_library(name: str) -> None:
+    source = FolderSource(Path(__file__).parent, SUFFIXES)
+    assert (source._key(name), _suffix(name)) == (os.path.splitext(name)[0], os.path.splitext(name)[1].lower())
 
 
 def test_files_of_one_stem_are_one_record(tmp_path: Path, write: Write) -> None:

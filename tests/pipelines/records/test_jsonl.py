@@ -42,6 +42,52 @@ def test_a_key_that_appears_late_is_a_field(write: Write) -> None:
     assert TableSource(write("t.jsonl", "\n".join(lines))).fields() == ("photo", "caption")
 
 
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["x", "late"]), inner, max_size=2),
+    max_leaves=4,
+)
+keys = st.sampled_from(["x", "y", 'say "x"', "back\\slash", "ä", "late", "a.b*"])
+tables = st.lists(st.dictionaries(keys, values, max_size=4), min_size=1, max_size=6)
+
+
+@given(table=tables, ascii_only=st.booleans(), indent=st.sampled_from([None, "  "]))
+def test_fields_are_the_keys_of_all_lines(
+    tmp_path_factory: pytest.TempPathFactory, table: list[dict[str, object]], ascii_only: bool, indent: str | None
+) -> None:
+    path = tmp_path_factory.mktemp("t") / "t.jsonl"
+    lines = [json.dumps(row, ensure_ascii=ascii_only, indent=indent).replace("\n", " ") for row in table]
+    path.write_text("\n".join(lines), "utf-8")
+    assert jsonl.JsonLines(path).names() == tuple(dict.fromkeys(name for row in table for name in row))
+
+
+@pytest.mark.parametrize(
+    "line", ['{"x": "1", "x": 2}', '{"x": "1"} y', '{"x": 1', '{"x": "1" "y": 2}', '{"x": "\x01"}']
+)
+def test_a_broken_line_has_no_fields_and_hides_none(write: Write, line: str) -> None:
+    assert TableSource(write("t.jsonl", f'{{"x": 1}}\n{line}\n{{"x": 1, "z": 2}}\n')).fields() == ("x", "z")
+
+
+@pytest.mark.parametrize("first", ["{}", '{"x": 1}', '{"x": ""}'])
+def test_a_long_line_of_blanks_takes_no_longer_than_another(write: Write, first: str) -> None:
+    blanks = " " * 1_000_000
+    lines = [first, "{" + blanks, '{"x"' + blanks, '{"x": 1' + blanks, '{"x": "' + blanks]
+    began = time.process_time()
+    TableSource(write("t.jsonl", "\n".join(lines)))
+    assert time.process_time() - began < 2
+
+
+def test_fewer_fields_do_not_read_the_table_again(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = TableSource(write("t.jsonl", '{"id": "a", "x": 1, "y": 2}\n'), id_column="x")
+    monkeypatch.setattr(jsonl.JsonLines, "names", None)
+    fewer = source.only(["y"])
+    assert list(fewer.records()) == [Record("1", {"y": 2})]
+    assert fewer.fields() == ("y",)
+    assert source.fields() == ("x", "y")
+    with pytest.raises(UsageError, match="no column 'z'"):
+        source.only(["z"])
+
+
 def test_values_keep_their_type(write: Write) -> None:
     path = write("t.jsonl", '{"id": 1, "x": "1"}\n{"id": 2, "x": 1}\n{"id": 3, "x": [true, {"a": 1.5}]}\n')
     assert [record.fields["x"] for record in records(path)] == ["1", 1, [True, {"a": 1.5}]]

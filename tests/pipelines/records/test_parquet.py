@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,24 @@ def test_a_row_group_is_not_held_in_memory(tmp_path: Path) -> None:
     del contents
     held = [pa.total_allocated_bytes() for _ in source.records()]
     assert max(held) - pa.total_allocated_bytes() < path.stat().st_size / 3
+
+
+@pytest.mark.parametrize(("characters", "at_once"), [(1, [1024]), (10_000, range(410, 420)), (5_000_000, [1])])
+def test_fewer_rows_are_converted_at_once_the_larger_they_are(
+    tmp_path: Path, characters: int, at_once: Collection[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, {"x": ["x" * characters] * 2, "y": ["y" * 9_000_000] * 2}, use_dictionary=False)
+    asked: list[int] = []
+    iter_batches = pq.ParquetFile.iter_batches
+
+    def spy(self: pq.ParquetFile, rows: int, **options: Any) -> object:
+        asked.append(rows)
+        return iter_batches(self, rows, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
+    assert len(list(TableSource(path, columns=["x"]).records())) == 2
+    assert len(asked) == 1
+    assert asked[0] in at_once
 
 
 def test_a_repeated_column_is_refused(tmp_path: Path) -> None:

@@ -117,6 +117,14 @@ def test_equal_records_have_equal_digests(one: dict[str, Any], other: dict[str, 
     assert digest(Record("a", one)) == digest(Record("a", other))
 
 
+def test_a_digest_stays_what_it_was() -> None:
+    fields = {"caption": "zwölf", "photo": Path("a/b.jpg"), "raw": b"\0\1", "number": 1.5, "lost": None}
+    numbers = {"list": [1, "a", None], "map": {"k": True}, "array": np.arange(4, dtype="<i2").reshape(2, 2)}
+    broken = BadInput(Status.CORRUPT, "X", "broken")
+    source = IterableSource([Record("a", fields), Record("b", numbers), Record("c", {}, broken)])
+    assert make_plan(source, 2).digest == "2987a531a64dd33eeaeceb8b0a3e38e28eb103d434db037d3d043e9acbca4d97"
+
+
 def test_the_size_of_parts_is_part_of_the_digest() -> None:
     assert make_plan(numbered(5), 10).digest != make_plan(numbered(5), 11).digest
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from embedders import Limits, Runtime, UsageError
+from embedders import Limits, UsageError
 from pipelines.embedding import PartEmbedder, columns_for
 from pipelines.records import ShardSource, make_plan, open_source
 from tests.pipelines.records.archives import (
@@ -533,7 +533,7 @@ def test_shards_become_rows(tmp_path: Path, ending: str) -> None:
     ((_, records),) = make_plan(source, 10).read(source)
     columns = columns_for(["word"], {"word": "toy.letters"})
     with ThreadPoolExecutor(1) as threads:
-        found = PartEmbedder(columns, Runtime(), threads, limits=Limits(bytes=100)).embed(records)
+        found = PartEmbedder(columns, threads, limits=Limits(bytes=100)).embed(records)
     assert found.ids == ["s/bell", "s/drum", "s/harp"]
     assert found.cells["word_letters"].status == ["ok", "empty", "corrupt"]
     assert found.cells["word_letters"].vectors[0].tolist() == [4, 1, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 
 from embedders import RefusedError, StorageError, UsageError
 from pipelines import VectorSet
+from pipelines.vectors import vector_set
+from pipelines.vectors.reading import read_part
 from pipelines.vectors.schema import list_vectors, vectors_of
 from tests.pipelines.vectors.made import WORDS, vector, write
 
@@ -58,6 +61,29 @@ def test_failures_are_a_table_without_the_absent(out: Path) -> None:
         "status": "corrupt",
         "error": "TOY_BROKEN: the drum has a hole",
     }
+
+
+def test_parts_without_failures_are_not_read_for_them(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vs = VectorSet.open(out)
+    fine, mixed = vs._parts[0], vs._parts[1]
+    vs._parts = (replace(fine, statuses={name: {"ok": 5, "corrupt": 0} for name in vs}), mixed)
+    read: list[int] = []
+    monkeypatch.setattr(
+        vector_set,
+        "read_part",
+        lambda storage, part, *more: read.append(part.part) or read_part(storage, part, *more),
+    )
+    assert [row["id"] for row in vs.failures().to_pylist()] == ["1/drum", "1/drum"]
+    assert list(vs["word_toy"].status) == ["ok"] * 5 + ["ok", "corrupt", "ok", "absent", "ok"]
+    assert read == [1, 1, 1]
+
+
+def test_a_set_without_failures_has_an_empty_table_of_them(out: Path) -> None:
+    vs = VectorSet.open(out)
+    vs._parts = tuple(replace(part, statuses={name: {"ok": 5} for name in vs}) for part in vs._parts)
+    found = vs.failures()
+    assert found.num_rows == 0
+    assert found.column_names == ["id", "column", "status", "error"]
 
 
 def test_the_repr_says_what_is_inside(out: Path) -> None:
