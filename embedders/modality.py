@@ -2,7 +2,9 @@
 
 A modality owns decoding for all its embedders, so that a picture is decoded once however many embedders look
 at it, and every embedder sees the same pixels. A new modality is one subclass of :class:`Modality` with one
-method, registered under the entry-point group ``multimodal_embedders.modalities``.
+method, registered under the entry-point group ``multimodal_embedders.modalities``. One whose media can be had
+smaller for less writes a second, :meth:`Modality.decode_reduced`, and says by :attr:`Modality.margin` how much
+must remain.
 """
 
 from __future__ import annotations
@@ -116,11 +118,25 @@ class Modality(ABC):
     """True where a ``str`` in a table is the input itself; otherwise it is the path of a file."""
     defaults: ClassVar[tuple[str, ...]] = ()
     """Embedders of a run without choice; the first is what the modality's name alone stands for."""
+    margin: ClassVar[int | None] = None
+    """How many times larger than an embedder wants them media remain where decoding reduces them; None: never."""
 
     @property
     def policy(self) -> Mapping[str, Any]:
         """Every decoding decision that changes media, as plain JSON values; part of the fingerprint."""
         return {}
+
+    def policy_at(self, at_least: int | None) -> Mapping[str, Any]:
+        """The policy of :meth:`decode` with this ``at_least``; differs only where :meth:`decode_reduced` does."""
+        return self.policy
+
+    def kept(self, side: int | None) -> int | None:
+        """The ``at_least`` of an embedder with that ``media_side``: a power of two times the margin, or None.
+
+        Embedders that want 224, 232 and 256 pixels get the same, so that one decoding serves them all, and each
+        gets what it would get alone.
+        """
+        return None if side is None or self.margin is None else self.margin * (1 << (side - 1).bit_length())
 
     @abstractmethod
     def decode_content(self, content: bytes, limits: Limits) -> Decoded:
@@ -129,12 +145,23 @@ class Modality(ABC):
         Called from several threads at once. Any other exception is reported as ``corrupt``.
         """
 
+    def decode_reduced(self, content: bytes, limits: Limits, at_least: int) -> Decoded:
+        """The same, smaller where that costs less, as long as the shorter side keeps ``at_least`` units.
+
+        How much smaller follows from the content and ``at_least`` alone; limits hold for what the file declares,
+        and what is refused in full is refused here with the same status.
+        """
+        return self.decode_content(content, limits)
+
     def accept(self, media: Any, limits: Limits) -> Decoded:
         """Check media that the caller made; the default refuses it."""
         raise BadInput(Status.INVALID, "TYPE", f"{type(media).__name__} is not an input of modality {self.name!r}")
 
-    def decode(self, raw: Any, limits: Limits | None = None) -> Decoded:
-        """Turn ``bytes``, a ``Path`` or media into :class:`Decoded`; whatever is wrong with them is a BadInput."""
+    def decode(self, raw: Any, limits: Limits | None = None, at_least: int | None = None) -> Decoded:
+        """Turn ``bytes``, a ``Path`` or media into :class:`Decoded`; whatever is wrong with them is a BadInput.
+
+        In full and exactly, or with ``at_least`` as :meth:`decode_reduced` says; media are never reduced.
+        """
         limits = limits or Limits()
         try:
             if isinstance(raw, Path):
@@ -143,7 +170,9 @@ class Modality(ABC):
                 content = bytes(raw)
                 if len(content) > limits.bytes:
                     raise _too_large(len(content), limits)
-                return self.decode_content(content, limits)
+                if at_least is None:
+                    return self.decode_content(content, limits)
+                return self.decode_reduced(content, limits, at_least)
             return self.accept(raw, limits)
         except (EmbedError, *PROGRAMMING_ERRORS):
             raise

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from embedders.errors import BadInput, Status
-from embedders.modalities.image_colour import upright_rgb
+from embedders.modalities.image_colour import rgb, upright
 from embedders.modalities.image_header import ORIENTATION, check_jpeg, check_tiff, declared_size, png_core, sniff
+from embedders.modalities.image_jpeg import jpeg_pixels
 from embedders.modality import Decoded, Limits, Modality
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ class Image(Modality):
 
     * The content decides the format, never the name. One decoder is called, the one of that format. JPEG is taken
       Huffman-coded with 8 bits, baseline or progressive; other codings are ``unsupported`` (``IMG_FORMAT``).
-    * Always the whole file in full resolution. One that ends early is ``corrupt`` (``IMG_TRUNCATED``), even
-      where most of it could be shown; so is a PNG with a wrong checksum (``IMG_CHECKSUM``).
+    * Always the whole file, and in full resolution; only a JPEG whose shorter side is that much larger than
+      ``at_least``, where that is given, is read at a half, a quarter or an eighth. One that ends early is
+      ``corrupt`` (``IMG_TRUNCATED``), even where most of it could be shown; so is a PNG with a wrong checksum
+      (``IMG_CHECKSUM``).
     * The first frame or page of several (flag ``first_frame``).
     * Turned upright by EXIF; a broken EXIF block counts as none.
     * Alpha, palette transparency and colour keys are composited over white, rounded to the nearest level.
@@ -51,9 +54,9 @@ class Image(Modality):
       ``invalid`` (``IMG_NONFINITE``).
 
     Bounds, from the header before pixels are decoded: ``limits.pixels`` (``limit/IMG_PIXELS``), ``limits.aspect``
-    (``IMG_ASPECT``), 500 scans of a JPEG (``IMG_SCANS``). Pillow's own bound, 89 478 485 pixels for the whole
-    process, is left as it is: where ``limits.pixels`` is raised, Pillow still refuses TIFF and WebP beyond twice
-    that, as ``limit`` too, and warns about TIFF beyond once that.
+    (``IMG_ASPECT``), 500 scans of a JPEG that may have several (``IMG_SCANS``). Pillow's own bound, 89 478 485
+    pixels for the whole process, is left as it is: where ``limits.pixels`` is raised, Pillow still refuses TIFF and
+    WebP beyond twice that, as ``limit`` too, and warns about TIFF beyond once that.
 
     AVIF is found in folders and refused as ``unsupported`` (``IMG_FORMAT``), since its decoder is large and young;
     ``Image(avif=True)``, or the environment variable ``EMBED_AVIF=1`` for every instance, takes it.
@@ -64,6 +67,11 @@ class Image(Modality):
         {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
     )
     defaults: ClassVar[tuple[str, ...]] = ("image.resnet50", "image.clip")
+    margin: ClassVar[int | None] = 2
+    """Measured over 96 JPEGs of 0.5 to 12 megapixels (enlarged crops and mosaics of two photographs, dead leaves,
+    smooth shapes under grain), as the first percentile of the cosine between centred vectors of reduced and full
+    decoding, for ResNet-50, CLIP (both with seeded weights) and the starter: at a margin of 1, 0.961, 0.993 and
+    0.994; at 2, 0.9996, 0.99997 and 0.9992; at 4, 0.9998, 0.99999 and 0.9993."""
 
     def __init__(self, *, avif: bool = False) -> None:
         self.avif = avif or os.environ.get("EMBED_AVIF") == "1"
@@ -87,13 +95,28 @@ class Image(Modality):
             "truncated": "refused",
             "avif": self.avif,
             "pillow": metadata.version("pillow"),
+            "simplejpeg": metadata.version("simplejpeg"),
             "libjpeg": features.version("libjpeg_turbo") or features.version("jpg"),
             "libwebp": features.version("webp"),
             "libtiff": features.version("libtiff"),
         }
 
+    def policy_at(self, at_least: int | None) -> Mapping[str, Any]:
+        """The policy, with the resolution that a JPEG is read at."""
+        if at_least is None:
+            return self.policy
+        reduced = f"JPEG at 1/2, 1/4 or 1/8 where the shorter side keeps {at_least} pixels, else full"
+        return {**self.policy, "resolution": reduced}
+
     def decode_content(self, content: bytes, limits: Limits) -> Decoded:
         """Decode a picture file; raises BadInput as the class says, and ``empty/IMG_EMPTY`` for no bytes."""
+        return self._decode(content, limits, None)
+
+    def decode_reduced(self, content: bytes, limits: Limits, at_least: int) -> Decoded:
+        """The same, with a JPEG at a half, a quarter or an eighth where that keeps ``at_least`` pixels."""
+        return self._decode(content, limits, at_least)
+
+    def _decode(self, content: bytes, limits: Limits, at_least: int | None) -> Decoded:
         if not content:
             raise BadInput(Status.EMPTY, "IMG_EMPTY", "the file has no bytes")
         form = sniff(content)
@@ -111,10 +134,8 @@ class Image(Modality):
             check_tiff(content)
         elif form == "WEBP" and int.from_bytes(content[4:8], "little") + 8 > len(content):
             raise BadInput(Status.CORRUPT, "IMG_TRUNCATED", f"the WebP ends early, after {len(content)} bytes")
-        elif form == "JPEG":
-            check_jpeg(content)
-            if content.count(b"\xff\xda") > MAX_SCANS:
-                raise BadInput(Status.LIMIT, "IMG_SCANS", f"the JPEG has more than {MAX_SCANS} scans")
+        elif form == "JPEG" and check_jpeg(content) and content.count(b"\xff\xda") > MAX_SCANS:
+            raise BadInput(Status.LIMIT, "IMG_SCANS", f"the JPEG has more than {MAX_SCANS} scans")
         with _decoding():
             picture = reader(io.BytesIO(core), "")
             _check_size(picture.size, limits)
@@ -123,12 +144,15 @@ class Image(Modality):
                 raise BadInput(Status.UNSUPPORTED, "IMG_FORMAT", message)
             if form == "PNG":
                 _scale_key(picture, bits=content[24])
-            picture.load()
+            pixels = jpeg_pixels(content, picture.size, picture.mode, at_least) if form == "JPEG" else None
+            if pixels is None:
+                picture.load()
+                pixels = rgb(picture)
             flags = ["first_frame"] if several or _several(form, picture, content) else []
             profile = picture.info.get("icc_profile")
             if isinstance(profile, bytes) and not (b"sRGB" in profile or "sRGB".encode("utf-16-be") in profile):
                 flags.append("icc_ignored")
-            return Decoded(upright_rgb(picture), tuple(flags))
+            return Decoded(upright(pixels, picture.info.get("exif")), tuple(flags))
 
     def accept(self, media: Any, limits: Limits) -> Decoded:
         """Check an array, or convert a Pillow image; raises BadInput, ``invalid/IMG_TYPE`` for anything else."""
@@ -144,7 +168,7 @@ class Image(Modality):
             _check_size(media.size, limits)
             with _decoding():
                 media.load()
-                return Decoded(upright_rgb(media))
+                return Decoded(upright(rgb(media), media.info.get("exif")))
         if isinstance(media, str):
             raise _wrong_type(f"the str {media[:80]!r}; a file is given as pathlib.Path({media[:80]!r})")
         raise _wrong_type(f"{type(media).__name__}; give a Path, bytes, a uint8 RGB array or a PIL image")

@@ -44,7 +44,8 @@ PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"IDAT", b"IE
 
 # markers that begin a frame; of all its codings only baseline, extended and progressive Huffman are read
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-JPEG_READ = frozenset({0xC0, 0xC1, 0xC2})
+JPEG_PROGRESSIVE, JPEG_SCAN = 0xC2, 0xDA
+JPEG_READ = frozenset({0xC0, 0xC1, JPEG_PROGRESSIVE})
 JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length behind them."""
 
@@ -144,12 +145,14 @@ class Entry:
     size: int
 
 
-def check_jpeg(content: bytes) -> None:
+def check_jpeg(content: bytes) -> bool:
     """Refuse a JPEG that is arithmetic-coded, lossless, hierarchical or deeper than 8 bits, as ``unsupported``.
 
-    Decoders differ in what they take of these, and read one coding as another without complaint.
+    Decoders differ in what they take of these, and read one coding as another without complaint. Returns whether
+    more than one scan can follow: where the first holds all components and is not progressive, decoders refuse a
+    second.
     """
-    position = 2
+    position, components = 2, 0
     while position + 5 <= len(content) and content[position] == 0xFF:
         marker = content[position + 1]
         if marker in JPEG_FRAMES:
@@ -157,13 +160,18 @@ def check_jpeg(content: bytes) -> None:
             if marker not in JPEG_READ or bits != 8:
                 message = f"a JPEG of {bits} bits with the coding {marker:#x}; it may be Huffman-coded, 8 bits"
                 raise BadInput(Status.UNSUPPORTED, "IMG_FORMAT", message)
-            return
+            if marker == JPEG_PROGRESSIVE or position + 10 > len(content):
+                return True
+            components = content[position + 9]
+        if marker == JPEG_SCAN:
+            return content[position + 4] != components
         if marker == 0xFF:
             position += 1  # a fill byte
         elif marker in JPEG_BARE:
             position += 2
         else:
             position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+    return True
 
 
 def check_tiff(content: bytes) -> None:

@@ -5,15 +5,16 @@ Runs in threads, away from the forward. Whatever is wrong with an input ends her
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedders import BadInput, ContractError, EmbedError, Limits, Modality, Status
+from embedders import BadInput, ContractError, Decoded, EmbedError, Limits, Modality, Status
 from embedders.modality import PROGRAMMING_ERRORS, read_file
 from embedders.redaction import redacted
 from embedders.registry import registry
@@ -55,38 +56,59 @@ def open_record(
         mine = [column for column in columns if column.field == name]
         raw = record.fields.get(name)
         modality = registry.modality(mine[0].modality)
-        checksum: str | None = None
-        flags: tuple[str, ...] = ()
-        try:
-            if record.problem is not None:
-                raise record.problem
-            if raw is None:
-                raise BadInput(Status.ABSENT, "", "")
-            content = read_content(raw, modality, root, limits, urls or Policy())
-            checksum = checksum_of(content)
-            decoded = modality.decode(content, limits)
-            flags = decoded.flags
-        except BadInput as problem:
-            cells = {column.name: OpenedCell(problem=problem) for column in mine}
-        except EmbedError:
-            raise
-        except PROGRAMMING_ERRORS as error:
-            raise ContractError(f"The modality {modality.name!r} failed: {said(error)}") from error
-        except BaseException as error:  # in a thread, where no interrupt of the user's arrives
-            cells = {
-                column.name: OpenedCell(problem=_unforeseen(error, Status.CORRUPT, "DECODE")) for column in mine
-            }
-        else:
-            cells = {column.name: _prepare(column, decoded.media, flags) for column in mine}
-        opened.stored[name] = (stored_value(redacted(str(raw)) if is_fetched(raw, modality) else raw), checksum)
-        opened.cells.update(cells)
+        content = _attempt(modality, functools.partial(_content, record, name, modality, root, limits, urls))
+        # columns that need as much of an input share one decoding, and what each gets is what it would get alone
+        for at_least in dict.fromkeys(column.at_least for column in mine):
+            decoded = content
+            if not isinstance(content, BadInput):
+                decoded = _attempt(modality, functools.partial(_decoded, modality, content, limits, at_least))
+            for column in mine:
+                if column.at_least == at_least:
+                    opened.cells[column.name] = _prepare(column, decoded)
+        shown = redacted(str(raw)) if is_fetched(raw, modality) else raw
+        opened.stored[name] = (stored_value(shown), checksum_of(content))
     return opened
 
 
-def _prepare(column: Column, media: Any, flags: tuple[str, ...]) -> OpenedCell:
-    embedder = column.embedder
+def _content(
+    record: Record, name: str, modality: Modality, root: Path | None, limits: Limits, urls: Policy | None
+) -> Any:
+    if record.problem is not None:
+        raise record.problem
+    raw = record.fields.get(name)
+    if raw is None:
+        raise BadInput(Status.ABSENT, "", "")
+    return read_content(raw, modality, root, limits, urls or Policy())
+
+
+def _decoded(modality: Modality, content: Any, limits: Limits, at_least: int | None) -> Decoded:
+    decoded: Any = modality.decode(content, limits, at_least)
+    if not isinstance(decoded, Decoded):
+        raise ContractError(f"The modality {modality.name!r} decoded to {type(decoded).__name__}, not to Decoded")
+    return decoded
+
+
+def _attempt(modality: Modality, step: Callable[[], Any]) -> Any:
+    """What a step of opening comes to, which may be a BadInput. Raises what is no fault of the input's."""
     try:
-        sample = embedder.prepare(media)
+        return step()
+    except BadInput as problem:
+        return problem
+    except EmbedError:
+        raise
+    except PROGRAMMING_ERRORS as error:
+        raise ContractError(f"The modality {modality.name!r} failed: {said(error)}") from error
+    except BaseException as error:  # in a thread, where no interrupt of the user's arrives
+        return _unforeseen(error, Status.CORRUPT, "DECODE")
+
+
+def _prepare(column: Column, decoded: Decoded | BadInput) -> OpenedCell:
+    if isinstance(decoded, BadInput):
+        return OpenedCell(problem=decoded)
+    embedder, flags = column.embedder, decoded.flags
+    try:
+        prepare = embedder.prepare if column.exact else embedder.prepare_fast
+        sample = prepare(decoded.media)
         return OpenedCell(sample, embedder.cost(sample), (*flags, *embedder.flags(sample)))
     except BadInput as problem:
         return OpenedCell(flags=flags, problem=problem)
