@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import inspect
 import json
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from embedders.batching import Pool
-from embedders.errors import BadInput, ContractError, Status, UsageError, nearest
-from embedders.modality import Limits
+from embedders.errors import BadInput, UsageError, nearest
+from embedders.modality import Limits, Modality
+from embedders.spec import HEAD, EmbedderSpec, Vectors, anchor_space, check_rows, row_failures
 
 if TYPE_CHECKING:
     from embedders.runtime import Runtime
@@ -38,44 +39,12 @@ __all__ = [
     "row_failures",
 ]
 
-Vectors: TypeAlias = npt.NDArray[np.float32]
-"""Shape ``(n, dim)``, float32, C-contiguous."""
-
 Forward: TypeAlias = Callable[[Any], Any]
 """A loaded model: collated batch in, ``(n, dim)`` array or tensor out, on any device, of any float type."""
 
-UNIT_TOLERANCE = 1e-3
-"""How far from 1 the length of a vector promised as unit length may lie: half-precision models round."""
 
-
-@dataclass(frozen=True)
-class EmbedderSpec:
-    """What can be known about an embedder before its weights are there.
-
-    ``space`` decides what may be compared: two vectors are comparable if and only if :func:`anchor_space` of both
-    is equal.
-    ``details`` holds everything else that decides a vector's value (preprocessing, pooling, windows), as plain
-    JSON values; it goes into the fingerprint.
-    """
-
-    modality: str
-    space: str
-    dim: int
-    normalized: bool
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-HEAD = "+head:"
-"""Stands in the space of a head's vectors between the anchor's space and the hash of the head."""
-
-
-def anchor_space(space: str) -> str:
-    """The space that vectors are compared in: a head brings its vectors into its anchor's.
-
-    Vectors of ``clip+head:1f3a`` were made by another encoder than those of ``clip``, so that they are not mixed
-    into one column, but they were taught to lie among them.
-    """
-    return space.partition(HEAD)[0]
+LOADING = threading.RLock()
+"""One load at a time in a process: seeded weights come from a state that all threads share."""
 
 
 class BaseEmbedder(ABC):
@@ -89,10 +58,15 @@ class BaseEmbedder(ABC):
     * row *i* of a batch's vectors depends on input *i* alone.
     """
 
+    kind: ClassVar[str] = "embedder"
+    """``embedder``, or ``encoding`` where the vector is a plain account of the input and nothing was learnt."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions whose version can change a vector; recorded in the fingerprint."""
     batch_cost: ClassVar[int] = 32
     """Padded cost of a batch, samples times the dearest: bounds memory, whatever the inputs' lengths."""
+    accelerators: ClassVar[tuple[str, ...]] = ()
+    """What may run this embedder besides plain torch: ``compile``, ``openvino``, where :meth:`load` makes its
+    networks by ``runtime.network``. Any entry also allows half precision to be chosen for it."""
 
     options: Mapping[str, Any]
     """What the instance was made with, defaults filled in."""
@@ -104,7 +78,10 @@ class BaseEmbedder(ABC):
         if args:
             raise UsageError(f"{cls.__name__} takes its options by name")
         signature = inspect.signature(cls.__init__)
-        known = [name for name in signature.parameters if name != "self"]
+        various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        known = [
+            name for name, given in signature.parameters.items() if name != "self" and given.kind not in various
+        ]
         for name, value in options.items():
             if name not in known:
                 raise UsageError(f"{cls.__name__} has no option {name!r}", nearest(name, known))
@@ -112,7 +89,7 @@ class BaseEmbedder(ABC):
                 options[name] = str(value)
         bound = signature.bind(self, **options)
         bound.apply_defaults()
-        recorded = {name: value for name, value in bound.arguments.items() if name != "self"}
+        recorded = {name: value for name, value in bound.arguments.items() if name in known}
         try:
             json.dumps(recorded, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -148,12 +125,36 @@ class BaseEmbedder(ABC):
         """
         return {}
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the vectors whatever computes them: parameters, preprocessing, versions of libraries."""
+        spec = self.spec
+        return {
+            "class": f"{type(self).__module__}:{type(self).__qualname__}",
+            "space": spec.space,
+            "details": dict(spec.details),
+            "weights": dict(self.weights_identity),
+            "versions": {name: _version(name) for name in ("multimodal-embedders", *self.libraries)},
+        }
+
+    @property
+    def media_side(self) -> int | None:
+        """The shorter side in pixels that :meth:`prepare` brings media to; None where it wants them as they are.
+
+        Where speed is preferred to the last bit, a decoder may then give media reduced to a good deal more.
+        """
+        return None
+
     @abstractmethod
     def prepare(self, media: Any) -> Any:
         """Turn one decoded input into a sample, once per input, on the CPU, in any thread.
 
         Deterministic and without shared state. Raises BadInput for media that the model cannot take.
         """
+
+    def prepare_fast(self, media: Any) -> Any:
+        """The same where speed is preferred to the last bit; by default no different."""
+        return self.prepare(media)
 
     def cost(self, sample: Any) -> int:
         """Relative size of a sample (tokens, frames): steers grouping into batches, never the result."""
@@ -183,22 +184,41 @@ class BaseEmbedder(ABC):
     def forward(self, runtime: Runtime) -> Forward:
         """The loaded model on this runtime; loaded at the first call, freed with the embedder."""
         if runtime not in self._loaded:
-            self._loaded[runtime] = self.load(runtime)
+            with LOADING:
+                if runtime not in self._loaded:
+                    self._loaded[runtime] = self.load(runtime)
         return self._loaded[runtime]
+
+    def at_least(self, decoder: Modality, runtime: Runtime) -> int | None:
+        """What its modality's decoder must leave of an input's shorter side; None: everything."""
+        return None if runtime.exact else decoder.kept(self.media_side)
+
+    def decoding(self, decoder: Modality, runtime: Runtime) -> dict[str, Any]:
+        """How inputs are decoded and prepared for it on this runtime; part of a column's fingerprint."""
+        found = dict(decoder.policy_at(self.at_least(decoder, runtime)))
+        if not runtime.exact and type(self).prepare_fast is not BaseEmbedder.prepare_fast:
+            found["prepared"] = "fast"
+        return found
+
+    @property
+    def usage(self) -> Mapping[str, int]:
+        """What this instance has spent that somebody pays for (``tokens``, ``requests``); a run sums it up."""
+        return {}
 
     def fingerprint(self, runtime: Runtime) -> dict[str, Any]:
         """Everything that decides a vector's value, as plain JSON: what may be mixed within one column."""
-        spec = self.spec
+        spec, identity = self.spec, self.identity
+        engine = {"openvino": _version("openvino")} if runtime.accel == "openvino" else {}
         return {
-            "class": f"{type(self).__module__}:{type(self).__qualname__}",
+            "class": identity["class"],
             "options": dict(self.options),
             "space": spec.space,
             "dim": spec.dim,
             "normalized": spec.normalized,
-            "details": dict(spec.details),
-            "weights": dict(self.weights_identity),
+            "details": identity["details"],
+            "weights": identity["weights"],
             "runtime": runtime.describe(),
-            "versions": {name: _version(name) for name in ("multimodal-embedders", *self.libraries)},
+            "versions": {**identity["versions"], **engine},
         }
 
     def embed(
@@ -207,17 +227,20 @@ class BaseEmbedder(ABC):
         *,
         device: str = "auto",
         batch_size: int | None = None,
-        precision: str = "auto",
+        precision: str = "fp32",
+        accel: str = "none",
         limits: Limits | None = None,
     ) -> Vectors:
         """Embed raw inputs or media: ``(n, dim)`` float32 in input order, ``(0, dim)`` for no inputs.
 
         Inputs are what the modality decodes: text as ``str``; media as encoded ``bytes``, a ``Path``, or decoded
-        already. Raises BadInput at the first input that cannot be embedded; for inputs that may be bad, and for
-        more than fit into memory, use a pipeline, which gives every one of them a row.
+        already. Everything is computed as the model's own library would, unless another ``precision`` or ``accel``
+        is named.
+        Raises BadInput at the first input that cannot be embedded; for inputs that may be bad, for more than fit
+        into memory, and for speed, use a pipeline, which gives every one of them a row.
         """
         from embedders.registry import modality  # the registry imports this module
-        from embedders.runtime import Runtime
+        from embedders.runtime import ACCELERATORS, Runtime, known
 
         if isinstance(inputs, str | bytes | Path):
             raise UsageError("embed takes a list of inputs", f"For one input: embed([{type(inputs).__name__}])")
@@ -227,7 +250,9 @@ class BaseEmbedder(ABC):
         decoder = modality(spec.modality)
         bounds = limits or Limits()
 
-        runtime = Runtime.of(device=device, precision=precision)
+        runtime = replace(Runtime.of(device=device, precision=precision), accel=accel)
+        known("accel", accel, ACCELERATORS)
+        at_least, prepare = self.at_least(decoder, runtime), self.prepare if runtime.exact else self.prepare_fast
         pool: Pool[tuple[int, Any]] = Pool(self.batch_cost, batch_size)
         rows: dict[int, Vectors] = {}
 
@@ -238,7 +263,7 @@ class BaseEmbedder(ABC):
                 rows.update(zip((position for position, _ in batch), checked, strict=True))
 
         for position, raw in enumerate(inputs):
-            sample = self.prepare(decoder.decode(raw, bounds).media)
+            sample = prepare(decoder.decode(raw, bounds, at_least).media)
             if pool.add((position, sample), self.cost(sample)):
                 empty_pool()
         empty_pool()
@@ -246,46 +271,6 @@ class BaseEmbedder(ABC):
         for position, failure in row_failures(vectors, spec).items():
             raise BadInput(failure.status, failure.code, f"input {position}: {failure}")
         return vectors
-
-
-def check_rows(found: Any, rows: int, spec: EmbedderSpec) -> Vectors:
-    """What a forward returned, as ``(rows, dim)`` float32; raises ContractError where the contract is broken.
-
-    Rows that are not finite pass: they are facts about an input, which :func:`row_failures` reports.
-    """
-    if hasattr(found, "detach"):
-        found = found.detach().float().cpu().numpy()
-    vectors = np.asarray(found)
-    if vectors.shape != (rows, spec.dim):
-        raise ContractError(
-            f"The embedder of space {spec.space!r} returned shape {vectors.shape} for a batch of {rows}; "
-            f"its spec promises {(rows, spec.dim)}"
-        )
-    if vectors.dtype.kind not in "fiu":
-        raise ContractError(f"The embedder of space {spec.space!r} returned {vectors.dtype}, not numbers")
-    with np.errstate(over="ignore"):  # beyond float32 becomes inf, which row_failures reports
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    if spec.normalized:
-        lengths = np.linalg.norm(vectors, axis=1)
-        wrong = np.isfinite(lengths) & (lengths != 0) & (np.abs(lengths - 1) > UNIT_TOLERANCE)
-        if wrong.any():
-            length = lengths[wrong][0]
-            raise ContractError(
-                f"The embedder of space {spec.space!r} promises unit length and returned length {length:.4g}"
-            )
-    return vectors
-
-
-def row_failures(vectors: Vectors, spec: EmbedderSpec) -> dict[int, BadInput]:
-    """Rows that must not be stored as ok, by position: NaN or infinite, or of no length where length is 1."""
-    failures = {}
-    finite = np.isfinite(vectors).all(axis=1)
-    for position in np.flatnonzero(~finite):
-        failures[int(position)] = BadInput(Status.NONFINITE, "NONFINITE", "the vector has NaN or infinite values")
-    if spec.normalized:
-        for position in np.flatnonzero(finite & ~vectors.any(axis=1)):
-            failures[int(position)] = BadInput(Status.NONFINITE, "ZERO_NORM", "the vector has no direction")
-    return failures
 
 
 def _rebuild(cls: type[BaseEmbedder], options: Mapping[str, Any]) -> BaseEmbedder:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-POOL_BATCHES = 8
+POOL_BATCHES = 16
 """A pool holds about this many batches: enough that sorting pays, few enough to stay small."""
 
 __all__ = ["POOL_BATCHES", "Pool", "cut"]

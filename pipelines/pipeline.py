@@ -13,10 +13,10 @@ from embedders.registry import registry
 from embedders.remote import Policy
 from pipelines.embedding import Column, columns_for
 from pipelines.engines import Engine, Progress, Settings, described, failure_limit, make_engines, run_parts
-from pipelines.growth import Grow, decide, fields_there, grow_set, settle
+from pipelines.growth import Grow, decide, grow_set, schema_there, settle
 from pipelines.records import FolderSource, Plan, ShardSource, Source, TableSource, make_plan, open_source
 from pipelines.records.record import portable
-from pipelines.vectors import Schema, Storage, VectorSet, Writer
+from pipelines.vectors import ColumnInfo, Schema, Storage, VectorSet, Writer
 from pipelines.vectors.commit import refuse_foreign
 from pipelines.vectors.manifest import MANIFEST
 from pipelines.vectors.run import Run
@@ -65,9 +65,10 @@ class Job:
         storage = Storage(Path(out))
         refuse_foreign(storage)
         settle(storage)
-        job, before = self._beside(fields_there(storage))
-        settings = job.settings
-        engines = make_engines(job.columns, settings.engine(job.root), settings.workers)
+        there = schema_there(storage)
+        job, before = self._beside(there.fields)
+        workers, settings = job.settings.workers, job.engine(there.columns)
+        engines = make_engines(job.columns, settings, workers)
         try:
             fields = tuple(dict.fromkeys(column.field for column in job.columns))
             schema = Schema(fields, described(engines))
@@ -83,11 +84,11 @@ class Job:
             job.plan,
             job.source,
             job.columns,
-            settings.engine(job.root),
-            settings.workers,
+            job.engine(growth.run.schema.columns),
+            workers,
             observe,
             stop=stop,
-            max_failures=settings.max_failures,
+            max_failures=job.settings.max_failures,
         )
 
     def _written(
@@ -118,6 +119,11 @@ class Job:
             )
             progress.notes[:0] = writer.notes
         return progress
+
+    def engine(self, columns: Sequence[ColumnInfo]) -> Settings:
+        """What the engines are told; where these columns stand already, ``auto`` means their runtimes."""
+        held = {column.name: column.fingerprint.get("runtime", {}) for column in columns}
+        return replace(self.settings.engine(self.root), rows=self.plan.rows, held=held)
 
     def _beside(self, held: Sequence[str]) -> tuple[Job, Plan]:
         """The job with the columns of a table that a set holds besides, and the plan over the set's columns alone.
@@ -151,7 +157,9 @@ class Pipeline:
 
     ``embed`` maps fields to embedders (see :func:`~pipelines.embedding.columns.columns_for`); without it every
     field named like a modality gets that modality's defaults, or the embedder named ``models`` of its modality
-    (``starter``). ``weights`` is one option for all embedders or one per name; ``batch_size`` caps the rows of a
+    (``starter``). ``precision`` (``fp32``, ``bf16``, ``fp16``) and ``accel`` (``none``, ``compile``, ``openvino``)
+    are what ``auto`` finds to be fastest and right, see :func:`embedders.runtime.choose`; ``fp32`` with ``none`` is
+    exact. ``weights`` is one option for all embedders or one per name; ``batch_size`` caps the rows of a
     batch; ``threads`` decode (default: one per core). ``workers`` is None for this process, True or a count for
     worker processes, which may die of an input without taking the run along; ``max_failures``, a count or a share,
     says when a run gives up (see :func:`~pipelines.engines.failure_limit`); ``urls`` allows inputs to be fetched;
@@ -168,6 +176,7 @@ class Pipeline:
         weights: str | Mapping[str, str] | None = None,
         device: str = "auto",
         precision: str = "auto",
+        accel: str = "auto",
         batch_size: int | None = None,
         part_rows: int = PART_ROWS,
         limits: Limits | None = None,
@@ -187,6 +196,7 @@ class Pipeline:
         self.weights = weights
         self.device = device
         self.precision = precision
+        self.accel = accel
         self.batch_size = batch_size
         self.part_rows = part_rows
         self.limits = limits or Limits()
@@ -204,6 +214,7 @@ class Pipeline:
             limits=self.limits,
             device=self.device,
             precision=self.precision,
+            accel=self.accel,
             batch_size=self.batch_size,
             threads=self.threads,
             urls=self.urls,

@@ -21,8 +21,9 @@ round. Of a lone file nobody can tell: there the right name (``ViT-B-32-quickgel
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -37,6 +38,7 @@ from embedders.models import clip_words
 from embedders.models.clip_towers import DEFAULT_MODEL, DEFAULT_TAG, Source, keep_tower
 from embedders.models.pixels import example_pictures
 from embedders.models.pooling import unit
+from embedders.runtime import Network, Run
 
 if TYPE_CHECKING:
     import torch
@@ -72,11 +74,25 @@ class _Clip(BaseEmbedder):
         return EmbedderSpec(modality, self._source.space, dim, self.normalize, {**shared, **details})
 
 
+def _head(runtime: Runtime, key: Mapping[str, Any], build: Callable[[], torch.nn.Module]) -> Run:
+    """A tower's projection, in fp32 whatever the tower was run in."""
+    import torch
+
+    def example() -> tuple[torch.Tensor]:
+        weight: Any = getattr(build(), "weight", None)
+        linear = isinstance(weight, torch.nn.Linear)
+        width = weight.in_features if linear else 2 if weight is None else weight.shape[0]
+        return (torch.zeros(2, width),)
+
+    return runtime.network(Network("head", key, build, example, ((0, 1),), exact=True))
+
+
 class ClipImage(_Clip):
     """The image tower of CLIP: one vector per picture, in the space of ClipText with the same options."""
 
     libraries: ClassVar[tuple[str, ...]] = ("open_clip_torch", "torch", "torchvision", "pillow")
     batch_cost: ClassVar[int] = 32
+    accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
 
     @property
     def spec(self) -> EmbedderSpec:
@@ -87,9 +103,18 @@ class ClipImage(_Clip):
         )
         return self._spec("image", {"preprocess": self._source.preprocess.details, "pooling": pooling})
 
+    @property
+    def media_side(self) -> int:
+        """The side of the model's input."""
+        return self._source.preprocess.side
+
     def prepare(self, media: Pixels) -> Pixels:
         """Resize and crop to the model's input, ``(height, width, 3)`` uint8."""
         return self._source.preprocess.frame(media)
+
+    def prepare_fast(self, media: Pixels) -> Pixels:
+        """The same size, resized by torch: within two grey levels."""
+        return self._source.preprocess.frame(media, fast=True)
 
     def collate(self, samples: Sequence[Pixels]) -> torch.Tensor:
         """Stack to ``(n, height, width, 3)`` uint8."""
@@ -97,14 +122,26 @@ class ClipImage(_Clip):
 
     def load(self, runtime: Runtime) -> Forward:
         """The image tower on the device; raises SetupError where the weights are not to be had."""
-        tower: Any = runtime.place(keep_tower(self._source.build(), "image"))
-        preprocess, normalize = self._source.preprocess, self.normalize
+        import torch
 
+        source, preprocess, normalize = self._source, self._source.preprocess, self.normalize
+
+        @functools.cache
+        def build() -> tuple[torch.nn.Module, torch.nn.Module]:
+            from embedders.models.networks import image_trunk
+
+            return image_trunk(keep_tower(source.build(), "image"), preprocess)
+
+        def example() -> tuple[torch.Tensor]:
+            return (torch.zeros(2, *preprocess.size, 3, dtype=torch.uint8),)
+
+        trunk = runtime.network(Network("trunk", self.identity, lambda: build()[0], example))
+        head = _head(runtime, self.identity, lambda: build()[1])
+
+        @torch.inference_mode()
         def forward(batch: torch.Tensor) -> torch.Tensor:
-            pixels = preprocess.normalise(batch.to(runtime.device))
-            with runtime.inference():
-                vectors = tower.encode_image(pixels, normalize=False)
-            return unit(vectors) if normalize else vectors.float()
+            vectors = head(trunk(batch)[0].float())[0]
+            return unit(vectors) if normalize else vectors
 
         return forward
 
@@ -114,7 +151,10 @@ class ClipImage(_Clip):
 
 
 class Tokens(NamedTuple):
-    """A tokenised text: ``ids``, int64 of shape ``(context_length,)``, and whether the text went on after them."""
+    """A tokenised text: ``ids``, int64 of shape ``(tokens,)``, and whether the text went on after them.
+
+    The tokens end with the end-of-text mark where nothing behind it can matter, else they fill the context.
+    """
 
     ids: npt.NDArray[np.int64]
     truncated: bool
@@ -128,7 +168,9 @@ class ClipText(_Clip):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("open_clip_torch", "torch", "ftfy")
-    batch_cost: ClassVar[int] = 64
+    batch_cost: ClassVar[int] = 1024
+    """Tokens."""
+    accelerators: ClassVar[tuple[str, ...]] = ("openvino",)
 
     def __init__(
         self,
@@ -161,26 +203,56 @@ class ClipText(_Clip):
             raise BadInput(Status.LIMIT, "TXT_TRUNCATED", message)
         return sample
 
+    def cost(self, sample: Tokens) -> int:
+        """Tokens."""
+        return len(sample.ids)
+
     def flags(self, sample: Tokens) -> tuple[str, ...]:
         """``truncated_text`` where tokens were left out."""
         return ("truncated_text",) if sample.truncated else ()
 
     def collate(self, samples: Sequence[Tokens]) -> torch.Tensor:
-        """Stack to ``(n, context_length)`` int64."""
+        """Pad with zeros to the longest, ``(n, tokens)`` int64."""
         import torch
 
-        return torch.from_numpy(np.stack([sample.ids for sample in samples]))
+        ids = np.zeros((len(samples), max(len(sample.ids) for sample in samples)), np.int64)
+        for row, sample in zip(ids, samples, strict=True):
+            row[: len(sample.ids)] = sample.ids
+        return torch.from_numpy(ids)
 
     def load(self, runtime: Runtime) -> Forward:
         """The text tower on the device; raises SetupError where the weights are not to be had."""
-        tower: Any = runtime.place(keep_tower(self._source.build(), "text"))
-        normalize = self.normalize
+        import torch
 
+        source, normalize, cut = self._source, self.normalize, self._cut
+
+        @functools.cache
+        def build() -> tuple[torch.nn.Module, torch.nn.Module]:
+            from embedders.models.networks import Projection, TextTrunk
+
+            tower: Any = keep_tower(source.build(), "text")
+            return TextTrunk(tower), Projection(tower.text_projection)
+
+        if not cut:
+            tower: Any = runtime.place(keep_tower(source.build(), "text"))
+
+            def whole(batch: torch.Tensor) -> torch.Tensor:
+                with runtime.inference():
+                    vectors = tower.encode_text(runtime.moved(batch), normalize=False)
+                return unit(vectors) if normalize else vectors.float()
+
+            return whole
+
+        def example() -> tuple[torch.Tensor]:
+            return (torch.tensor([[0, 1, 3, 0, 0], [0, 2, 1, 1, 3]]),)
+
+        trunk = runtime.network(Network("trunk", self.identity, lambda: build()[0], example, ((0, 1),)))
+        head = _head(runtime, self.identity, lambda: build()[1])
+
+        @torch.inference_mode()
         def forward(batch: torch.Tensor) -> torch.Tensor:
-            tokens = batch.to(runtime.device)
-            with runtime.inference():
-                vectors = tower.encode_text(tokens, normalize=False)
-            return unit(vectors) if normalize else vectors.float()
+            vectors = head(trunk(batch)[0].float())[0]
+            return unit(vectors) if normalize else vectors
 
         return forward
 
@@ -191,6 +263,16 @@ class ClipText(_Clip):
             "rain",
             "a photograph of an old lighthouse on a rocky coast at dusk, seen from the sea",
         ]
+
+    @property
+    def _cut(self) -> bool:
+        """Whether the tower is CLIP's own, causal and read at the end-of-text token, with open_clip's words."""
+        config = self._source.config
+        text = config["text_cfg"]
+        other = ("hf_model_name", "hf_tokenizer_name", "no_causal_mask", "embed_cls", "pad_id", "eos_id")
+        if config.get("custom_text") or config.get("multimodal_cfg") or any(text.get(name) for name in other):
+            return False
+        return bool(text.get("pool_type", "argmax") == "argmax")
 
     @property
     def _length(self) -> int:
@@ -211,7 +293,7 @@ class ClipText(_Clip):
         if hasattr(tokenizer, "bpe"):
             pieces = tokenizer.encode(text)
             kept = pieces[: length - 2]
-            ids = np.zeros(length, np.int64)
+            ids = np.zeros(len(kept) + 2 if self._cut else length, np.int64)
             ids[: len(kept) + 2] = [tokenizer.sot_token_id, *kept, tokenizer.eot_token_id]
             count = len(pieces) + 2
         else:

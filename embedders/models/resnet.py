@@ -17,6 +17,7 @@ from embedders.errors import SetupError, UsageError, nearest
 from embedders.modality import Pixels
 from embedders.models.pixels import Preprocess, example_pictures
 from embedders.models.pooling import unit
+from embedders.runtime import Network
 from embedders.weights import Download, Local, Seeded, Weights, read_state, resolve
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class ResNet50(BaseEmbedder):
 
     libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "pillow")
     batch_cost: ClassVar[int] = 32
+    accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
 
     def __init__(
         self, *, weights: str | Path = "IMAGENET1K_V2", normalize: bool = True, transform: str | None = None
@@ -77,24 +79,43 @@ class ResNet50(BaseEmbedder):
         """The address and checksum prefix, the file's SHA-256, or the seed."""
         return self._source.identity
 
+    @property
+    def media_side(self) -> int:
+        """What the shorter side is resized to: 232 or 256."""
+        return self._preprocess.side
+
     def prepare(self, media: Pixels) -> Pixels:
         """Resize and crop to ``(224, 224, 3)`` uint8."""
         return self._preprocess.frame(media)
+
+    def prepare_fast(self, media: Pixels) -> Pixels:
+        """The same size, resized by torch: within two grey levels."""
+        return self._preprocess.frame(media, fast=True)
 
     def collate(self, samples: Sequence[Pixels]) -> torch.Tensor:
         """Stack to ``(n, 224, 224, 3)`` uint8."""
         return self._preprocess.collate(samples)
 
     def load(self, runtime: Runtime) -> Forward:
-        """The network without its classifier on the device."""
-        network = runtime.place(_build(self._source))
-        preprocess, normalize = self._preprocess, self.normalize
+        """The network up to its last feature map on the device, and the average over it in fp32."""
+        import torch
 
+        source, preprocess, normalize = self._source, self._preprocess, self.normalize
+
+        def build() -> torch.nn.Module:
+            from embedders.models.networks import resnet_trunk
+
+            return resnet_trunk(_build(source), preprocess)
+
+        def example() -> tuple[torch.Tensor]:
+            return (torch.zeros(2, *preprocess.size, 3, dtype=torch.uint8),)
+
+        trunk = runtime.network(Network("trunk", self.identity, build, example))
+
+        @torch.inference_mode()
         def forward(batch: torch.Tensor) -> torch.Tensor:
-            pixels = preprocess.normalise(batch.to(runtime.device))
-            with runtime.inference():
-                features = network(pixels)
-            return unit(features) if normalize else features.float()
+            features = trunk(batch)[0].float().mean((2, 3))
+            return unit(features) if normalize else features
 
         return forward
 

@@ -2,27 +2,23 @@
 
 A clip's vector is the mean over time of one hidden state, or of all of them. Padding changes the vectors that
 upstream gives for the models with a group norm in their convolutions; here every vector equals upstream's for the
-clip alone, whatever it is batched with (see :mod:`~embedders.models.masked_group_norm`).
+clip alone, whatever it is batched with (see :mod:`~embedders.models.wav2vec2_networks`).
 
 Papers: wav2vec 2.0 (arXiv 2006.11477), HuBERT (2106.07447), WavLM (2110.13900), data2vec (2202.03555).
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from embedders.base import EmbedderSpec, Forward
 from embedders.errors import SetupError, UsageError
-from embedders.models.masked_group_norm import MaskedGroupNorm
 from embedders.models.pretrained import folder_of, identity_of, load_config, load_model, quiet
-from embedders.models.windows import Layers, Stem, WindowedAudio
+from embedders.models.windows import Stem, WindowedAudio
 from embedders.weights import Hub, Seeded, Weights, resolve
 
 if TYPE_CHECKING:
@@ -78,6 +74,7 @@ class Wav2Vec2(WindowedAudio):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch", "soxr")
+    accelerators: ClassVar[tuple[str, ...]] = ("openvino",)
 
     def __init__(
         self,
@@ -127,12 +124,17 @@ class Wav2Vec2(WindowedAudio):
 
         Raises SetupError where files are missing, or where a known id is not what it is known to be.
         """
-        model = self._model()
-        if getattr(model.config, "add_adapter", False):
-            raise SetupError(f"{self._option!r} has an adapter behind its encoder, which changes the frames")
-        grouped = getattr(model.config, "feat_extract_norm", "layer") == "group"
-        norm = MaskedGroupNorm.of(model.feature_extractor) if grouped else None
-        return self._pooled(self._layers(runtime.place(model)), norm, runtime)
+        wanted = _wanted(self._layer, self._facts.layers)
+
+        def build() -> torch.nn.Module:
+            from embedders.models.wav2vec2_networks import of_transformers
+
+            model = self._model()
+            if getattr(model.config, "add_adapter", False):
+                raise SetupError(f"{self._option!r} has an adapter behind its encoder, which changes the frames")
+            return of_transformers(model, wanted)
+
+        return self._pooled(runtime.network(self._network(build)), runtime)
 
     def _model(self) -> Any:
         if isinstance(self._weights, Seeded):
@@ -146,38 +148,6 @@ class Wav2Vec2(WindowedAudio):
             raise SetupError(f"{folder} holds {found}; {self._option!r} is known as {self._facts}")
         # only training replaces frames by this vector; some checkpoints lack it
         return load_model(folder, unused=("masked_spec_embed",))
-
-    def _layers(self, model: Any) -> Layers:
-        import torch
-
-        stem, layer = self._stem, self._layer
-        overlook = _mask_types if self._facts.kind == "wavlm" else contextlib.nullcontext
-        valid: torch.Tensor | None = None
-
-        def silence(_: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
-            return inputs if valid is None else (inputs[0] * valid[:, None],)
-
-        # Upstream silences padded frames once, before the positional convolutions; where several follow one another
-        # (data2vec) or a batch norm stands before them (some HuBERT), padding sounds again and spreads inwards.
-        for part in model.encoder.pos_conv_embed.modules():
-            if isinstance(part, torch.nn.Conv1d):
-                part.register_forward_pre_hook(silence)
-
-        def layers(waves: torch.Tensor, lengths: Sequence[int] | None) -> Iterable[torch.Tensor]:
-            nonlocal valid
-            mask = valid = None
-            if lengths is not None:
-                mask = _first(lengths, waves.shape[1], waves.device)
-                frames = [stem.frames(length) for length in lengths]
-                valid = _first(frames, stem.frames(waves.shape[1]), waves.device)
-            with overlook():
-                found = model(waves, attention_mask=mask, output_hidden_states=layer != "last")
-            if layer == "last":
-                return [found.last_hidden_state]
-            states: Sequence[torch.Tensor] = found.hidden_states
-            return states if layer == "mean" else [states[int(layer)]]
-
-        return layers
 
     def _read_facts(self) -> Facts:
         """Facts from ``config.json`` and the preprocessing beside it; without the latter upstream's defaults."""
@@ -204,16 +174,8 @@ def _preprocessing(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _first(counts: Sequence[int], steps: int, device: torch.device) -> torch.Tensor:
-    """A mask ``(n, steps)`` whose row *i* begins with ``counts[i]`` ones."""
-    import torch
-
-    return (torch.arange(steps, device=device) < torch.tensor(counts, device=device)[:, None]).long()
-
-
-@contextlib.contextmanager
-def _mask_types() -> Iterator[None]:
-    """WavLM hands torch a mask of another type than its position bias; torch warns, and adds them rightly."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask is deprecated")
-        yield
+def _wanted(layer: str | int, layers: int) -> tuple[int, ...]:
+    """Which states of the trunk a choice of layer means: all hidden states, the model's output, or one state."""
+    if layer == "mean":
+        return tuple(range(layers + 1))
+    return (layers + 1,) if layer == "last" else (int(layer),)

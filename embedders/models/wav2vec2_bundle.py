@@ -1,4 +1,4 @@
-"""``audio.wav2vec2_bundle``: the wav2vec 2.0, HuBERT and WavLM bundles of torchaudio, exact in any batch.
+"""``audio.bundle``: the wav2vec 2.0, HuBERT and WavLM bundles of torchaudio, exact in any batch.
 
 Three things upstream does with a batch would make a clip's vector depend on its neighbours, and are done otherwise
 here: a bundle that normalises does so over the whole batch, its group norm sees the padding, and its WavLM refuses
@@ -11,14 +11,12 @@ and for most base models takes the samples as they are.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from embedders.base import EmbedderSpec, Forward
 from embedders.errors import SetupError, UsageError, nearest
-from embedders.models.masked_group_norm import MaskedGroupNorm
-from embedders.models.windows import Layers, Stem, WindowedAudio
+from embedders.models.windows import Stem, WindowedAudio
 from embedders.weights import Download, Local, Seeded, Weights, read_state, resolve
 
 if TYPE_CHECKING:
@@ -44,6 +42,7 @@ class Wav2Vec2Bundle(WindowedAudio):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("torchaudio", "torch", "soxr")
+    accelerators: ClassVar[tuple[str, ...]] = ("openvino",)
 
     def __init__(
         self,
@@ -110,38 +109,29 @@ class Wav2Vec2Bundle(WindowedAudio):
         return self._weights.identity
 
     def load(self, runtime: Runtime) -> Forward:
-        """Build the bundle's encoder and fill it; raises SetupError for a file of another architecture."""
+        """The bundle's encoder; raises SetupError for a file of another architecture."""
+        layers = _bundles()[self._name]._params["encoder_num_layers"]
+        chosen = {"mean": range(1, layers + 1), "last": (layers,)}
+        wanted = chosen[self._layer] if isinstance(self._layer, str) else (self._layer,)
+
+        def build() -> torch.nn.Module:
+            from embedders.models.wav2vec2_networks import of_torchaudio
+
+            return of_torchaudio(self._model(), _bundles()[self._name]._model_type == "WavLM", wanted)
+
+        return self._pooled(runtime.network(self._network(build)), runtime)
+
+    def _model(self) -> torch.nn.Module:
         import torchaudio
 
         bundle = _bundles()[self._name]
-        wavlm = bundle._model_type == "WavLM"
-        build = torchaudio.models.wavlm_model if wavlm else torchaudio.models.wav2vec2_model
+        make = torchaudio.models.wavlm_model if bundle._model_type == "WavLM" else torchaudio.models.wav2vec2_model
         parameters = {**bundle._params, "aux_num_out": None}
         if isinstance(self._weights, Seeded):
             with self._weights.generator():
-                model = build(**parameters)
-        else:
-            path = self._weights.fetch() if isinstance(self._weights, Download) else self._weights.path
-            model = _fill(build(**parameters), path, self._name)
-        grouped = parameters["extractor_mode"] == "group_norm"
-        norm = MaskedGroupNorm.of(model.feature_extractor) if grouped else None
-        if wavlm:
-            for layer in model.encoder.transformer.layers:
-                layer.register_forward_pre_hook(_pass_padding, with_kwargs=True)
-        return self._pooled(self._layers(runtime.place(model)), norm, runtime)
-
-    def _layers(self, model: Any) -> Layers:
-        import torch
-
-        layer = self._layer
-        count = layer if isinstance(layer, int) else None
-
-        def layers(waves: torch.Tensor, lengths: Sequence[int] | None) -> Iterable[torch.Tensor]:
-            samples = None if lengths is None else torch.tensor(lengths, device=waves.device)
-            states: list[torch.Tensor] = model.extract_features(waves, samples, num_layers=count)[0]
-            return states if layer == "mean" else states[-1:]
-
-        return layers
+                return make(**parameters)  # type: ignore[no-any-return]  # torchaudio has no types
+        path = self._weights.fetch() if isinstance(self._weights, Download) else self._weights.path
+        return _fill(make(**parameters), path, self._name)
 
 
 def _fill(model: torch.nn.Module, path: Path, name: str) -> torch.nn.Module:
@@ -156,18 +146,6 @@ def _fill(model: torch.nn.Module, path: Path, name: str) -> torch.nn.Module:
             "Name the bundle that it was made for: bundle=NAME",
         ) from error
     return model
-
-
-def _pass_padding(module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """Hand the mask of padded frames to WavLM's attention by the argument that it takes.
-
-    torchaudio's encoder passes every architecture a mask ``(n, 1, frames, frames)``, added to the attention's
-    scores. WavLM's attention adds its position bias there, refuses that mask, and takes one of keys instead.
-    """
-    hidden, mask = positional
-    if mask is not None:
-        named = {**named, "key_padding_mask": mask[:, 0, 0]}
-    return (hidden, None), named
 
 
 def _bundles() -> dict[str, Any]:

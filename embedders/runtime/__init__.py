@@ -1,5 +1,7 @@
-"""How a forward runs: on which device, in which precision."""
+"""How a forward runs: on which device, in which precision, through which engine; and how that is chosen."""
 
-from embedders.runtime.runtime import Runtime
+from embedders.runtime.choice import Wish, choose
+from embedders.runtime.network import Network, Run
+from embedders.runtime.runtime import ACCELERATORS, PRECISIONS, Runtime, known
 
-__all__ = ["Runtime"]
+__all__ = ["ACCELERATORS", "PRECISIONS", "Network", "Run", "Runtime", "Wish", "choose", "known"]

@@ -53,3 +53,36 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] 
     from pipelines.cli.doctor import doctor_command
 
     raise typer.Exit(doctor_command(as_json=json))
+
+
+@checking.command()
+@reported
+def bench(
+    source: Annotated[str, typer.Argument(help="A folder, a table or shards, as for embed run.")],
+    embed: Annotated[
+        list[str] | None,
+        typer.Option("--embed", "-e", metavar="FIELD=NAME", help="Embed a field by an embedder; repeatable."),
+    ] = None,
+    models: Annotated[str | None, typer.Option(metavar="NAME", help="As for embed run.")] = None,
+    weights: Annotated[list[str] | None, typer.Option(metavar="[NAME=]WEIGHTS", help="As for embed run.")] = None,
+    rows: Annotated[int, typer.Option(help="Records, from the source's beginning.")] = 512,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16.")] = "auto",
+    accel: Annotated[str, typer.Option(help="auto, none (plain torch), compile, openvino.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="Threads that decode; default: one per core.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Measure how fast your own files are embedded here, stage by stage, and what would make it faster."""
+    from pipelines.cli.bench import bench_command
+    from pipelines.cli.run import choices, weights_of
+
+    given = {
+        "embed": choices(embed),
+        "models": models,
+        "weights": weights_of(weights),
+        "device": device,
+        "precision": precision,
+        "accel": accel,
+        "threads": threads,
+    }
+    bench_command(source, given, rows=rows, as_json=json)

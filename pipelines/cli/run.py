@@ -49,6 +49,7 @@ class RunOptions(BaseModel):
     weights: str | dict[str, str] | None = None
     device: str = "auto"
     precision: str = "auto"
+    accel: str = "auto"
     batch_size: int | None = None
     part_rows: int = PART_ROWS
     limit: int | None = None
@@ -74,8 +75,8 @@ class RunOptions(BaseModel):
             if name not in cls.model_fields:
                 raise UsageError(f"{str(config)!r} has an unknown key {name!r}", nearest(name, cls.model_fields))
         values.update({name: value for name, value in given.items() if value is not None})
-        values["embed"] = _choices(values.get("embed"))
-        values["weights"] = _weights(values.get("weights"))
+        values["embed"] = choices(values.get("embed"))
+        values["weights"] = weights_of(values.get("weights"))
         values["max"] = _limits(values.get("max", {}))
         if values.get("out") is not None:
             values["out"] = str(values["out"])
@@ -99,6 +100,7 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
         weights=options.weights,
         device=options.device,
         precision=options.precision,
+        accel=options.accel,
         batch_size=options.batch_size,
         part_rows=options.part_rows,
         limits=Limits.of({name: limit for name, limit in options.max.items() if name != WALL}),
@@ -130,6 +132,8 @@ def run_command(options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
         progress = job.run(options.out, observe, stop, _growth(options))
     for note in progress.notes:
         typer.echo(escaped(note), err=True)
+    for name, count in progress.usage.items():
+        typer.echo(f"{name}: {count:,}", err=True)
     if progress.stopped:
         typer.echo(
             f"Stopped with {progress.parts_done:,} of {progress.parts:,} parts committed; "
@@ -218,7 +222,7 @@ def _read(config: Path) -> dict[str, Any]:
         raise UsageError(f"{str(config)!r} cannot be read: {error}") from error
 
 
-def _choices(values: Any) -> Any:
+def choices(values: Any) -> Any:
     """``["photo=image.clip", ...]`` from the command line, or a TOML table, as field to references."""
     if not isinstance(values, list):
         return values
@@ -231,7 +235,7 @@ def _choices(values: Any) -> Any:
     return chosen
 
 
-def _weights(values: Any) -> Any:
+def weights_of(values: Any) -> Any:
     """``["random:0"]`` is for every embedder, ``["image.clip=file.safetensors"]`` for one."""
     if not isinstance(values, list):
         return values

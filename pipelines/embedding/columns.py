@@ -17,6 +17,8 @@ __all__ = ["Column", "columns_for"]
 
 Choice = str | BaseEmbedder
 
+PLAIN = Runtime()
+
 
 @dataclass(frozen=True)
 class Column:
@@ -26,6 +28,8 @@ class Column:
     field: str
     reference: str
     embedder: BaseEmbedder
+    runtime: Runtime = PLAIN
+    """Where and how it is embedded."""
 
     @functools.cached_property
     def spec(self) -> EmbedderSpec:
@@ -37,10 +41,20 @@ class Column:
         """The modality of the field."""
         return self.spec.modality
 
-    def info(self, runtime: Runtime) -> ColumnInfo:
+    @property
+    def exact(self) -> bool:
+        """Whether inputs are decoded and prepared as the embedder's own library would, whatever that costs."""
+        return self.runtime.exact
+
+    @functools.cached_property
+    def at_least(self) -> int | None:
+        """What decoding must leave of an input's shorter side; None: everything."""
+        return self.embedder.at_least(registry.modality(self.modality), self.runtime)
+
+    def info(self) -> ColumnInfo:
         """What is recorded of the column."""
         spec = self.spec
-        decoding = dict(registry.modality(spec.modality).policy)
+        decoding = self.embedder.decoding(registry.modality(spec.modality), self.runtime)
         return ColumnInfo(
             name=self.name,
             field=self.field,
@@ -50,7 +64,7 @@ class Column:
             dim=spec.dim,
             dtype="float32",
             normalized=spec.normalized,
-            fingerprint={**self.embedder.fingerprint(runtime), "decoding": decoding},
+            fingerprint={**self.embedder.fingerprint(self.runtime), "decoding": decoding},
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,15 +43,16 @@ class ColumnForward:
     by: four long sounds that do not fit say nothing against forty short ones.
     """
 
-    def __init__(self, column: Column, runtime: Runtime) -> None:
+    def __init__(self, column: Column) -> None:
         self.column = column
-        self.runtime = runtime
+        self.runtime = column.runtime
         self.notes: list[str] = []
+        self._lanes = threading.Semaphore(column.runtime.lanes)
         self._room: int | None = None
         self._since = 0
 
     def __call__(self, samples: list[Any], dearest: int) -> list[Row]:
-        """A row per sample, in order; ``dearest`` is the highest cost among them.
+        """A row per sample, in order; ``dearest`` is the highest cost among them. From any thread.
 
         Raises ContractError for a broken embedder, and DeviceLost where the process cannot go on.
         """
@@ -58,7 +60,8 @@ class ColumnForward:
             self._since += 1
             if self._since > TRY_AGAIN_AFTER:
                 self._room = None
-        return self._in_pieces(samples, max(1, dearest))
+        with self._lanes, self.runtime.lane():
+            return self._in_pieces(samples, max(1, dearest))
 
     def _in_pieces(self, samples: list[Any], dearest: int) -> list[Row]:
         rows: list[Row] = []

@@ -162,7 +162,12 @@ class Child:
             stderr=speaking,
             pass_fds=inherited,
             process_group=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if isinstance(path, str))},
+            # Pillow keeps so many blocks of 1 MB for its next picture, instead of faulting new pages in
+            env={
+                "PILLOW_BLOCKS_MAX": "16",
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if isinstance(path, str)),
+            },
         )
 
     def _say(self, content: bytes) -> None:

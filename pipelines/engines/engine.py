@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from embedders import Limits, Runtime
+from embedders import Limits
 from embedders.remote import Policy
+from embedders.runtime import Wish
+from embedders.runtime.machine import cores
 from pipelines.embedding import Embedded
 from pipelines.embedding.part import Observer
 from pipelines.records import Record
@@ -26,13 +27,17 @@ class Settings:
     ``timeout``), ``forward_seconds`` for one batch, ``silence_seconds`` without any sign of life. In the caller's
     own process nothing can be cut short, and they have no effect. ``memory`` bounds a worker's address space in
     bytes, for the CPU: accelerators map far more than they use. ``urls`` says what may
-    be fetched.
+    be fetched. ``rows`` is the size of the job, and
+    ``held`` what the set at hand records of its columns' runtimes: see :class:`~embedders.runtime.Wish`.
     """
 
     root: Path | None = None
     limits: Limits = field(default_factory=Limits)
     device: str = "auto"
     precision: str = "auto"
+    accel: str = "auto"
+    rows: int | None = None
+    held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     batch_size: int | None = None
     threads: int | None = None
     record_seconds: float = 120.0
@@ -41,11 +46,10 @@ class Settings:
     memory: int | None = None
     urls: Policy | None = None
 
-    def runtime(self) -> Runtime:
-        """Device and precision, settled; raises SetupError for a device that is not there."""
-        if self.device == "cpu" and self.precision in ("auto", "fp32"):
-            return Runtime("cpu", "fp32")  # there on every machine: torch need not be asked
-        return Runtime.of(self.device, self.precision)
+    @property
+    def wish(self) -> Wish:
+        """What is asked of the columns' runtimes."""
+        return Wish(self.device, self.precision, self.accel, self.rows, self.held)
 
     @property
     def beat_seconds(self) -> float:
@@ -55,8 +59,7 @@ class Settings:
     @property
     def decoders(self) -> int:
         """Threads that open records: as many as asked for, or as cores that this process may use."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.threads or cores
+        return self.threads or cores()
 
 
 class Engine(Protocol):

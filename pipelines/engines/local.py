@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from embedders import Runtime
+from embedders.runtime import choose
 from pipelines.embedding import Column, Embedded, PartEmbedder
 from pipelines.embedding.part import Mark, Observer
 from pipelines.engines.contained import contained
@@ -36,13 +36,18 @@ class LocalEngine:
         self.mark = mark
 
     @cached_property
-    def runtime(self) -> Runtime:
-        """Where this engine embeds, settled once."""
-        return self.settings.runtime()
+    def settled(self) -> list[Column]:
+        """The columns, each with its runtime; this may try what is fast and right."""
+        wish = self.settings.wish
+        with contained(self._notes):
+            return [
+                replace(column, runtime=choose(column.embedder, wish, column.name, self._notes.append))
+                for column in self.columns
+            ]
 
     def describe(self) -> list[ColumnInfo]:
         """See :class:`~pipelines.engines.engine.Engine`."""
-        return [column.info(self.runtime) for column in self.columns]
+        return [column.info() for column in self.settled]
 
     def load(self) -> None:
         """See :class:`~pipelines.engines.engine.Engine`."""
@@ -61,6 +66,7 @@ class LocalEngine:
         """See :class:`~pipelines.engines.engine.Engine`; a part in work is not cut short."""
         if "_part" in self.__dict__:
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._part.close()
             del self._part
 
     @cached_property
@@ -75,8 +81,7 @@ class LocalEngine:
     def _part(self) -> PartEmbedder:
         settings = self.settings
         return PartEmbedder(
-            self.columns,
-            self.runtime,
+            self.settled,
             self._threads,
             root=settings.root,
             limits=settings.limits,

@@ -45,6 +45,8 @@ class Progress:
     """Per stage, so far: ``decode_wait``, ``write`` and one entry per column's forward."""
     notes: list[str] = field(default_factory=list)
     """What the user should hear of; every note once."""
+    usage: dict[str, int] = field(default_factory=dict)
+    """What services counted, by column and kind."""
     stopped: bool = False
     """True where ``stop`` ended the run before its last part; the set is then resumable and not finished."""
 
@@ -144,6 +146,8 @@ class _Run:
         progress = self.progress
         progress.notes += [note for note in dict.fromkeys(embedded.notes) if note not in progress.notes]
         del progress.notes[NOTES_KEPT:]
+        for name, count in embedded.usage.items():
+            progress.usage[name] = progress.usage.get(name, 0) + count
         for name, cells in embedded.cells.items():
             _fit(cells, self.columns[name])
             self.breaker.count(name, cells)

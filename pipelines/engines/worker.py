@@ -55,7 +55,7 @@ def serve(connection: Connection, ledger: Ledger) -> None:
             elif request == "embed":
                 result = engine.embed(*given, lambda *counts: _send(connection, ("observed", counts)))
             elif request == "describe":
-                result = engine.describe(), engine.runtime
+                result = engine.describe(), engine.settled[0].runtime.device
             else:
                 result = engine.load()
         except Exception as error:

@@ -53,9 +53,10 @@ class WorkerEngine:
         return None if self._child is None else self._child.pid
 
     def describe(self) -> list[ColumnInfo]:
-        """See :class:`~pipelines.engines.engine.Engine`; later workers get the device that this one found."""
-        found, runtime = self._asked_at_start("describe")
-        self.settings = replace(self.settings, device=runtime.device, precision=runtime.precision)
+        """See :class:`~pipelines.engines.engine.Engine`; later workers get the runtimes that this one found."""
+        found, device = self._asked_at_start("describe")
+        held = {column.name: column.fingerprint["runtime"] for column in found}
+        self.settings = replace(self.settings, device=device, held=held)
         return cast("list[ColumnInfo]", found)
 
     def load(self) -> None:

@@ -13,8 +13,8 @@ stopped goes on there. Once it is complete it takes the place of the old set.
     promotion.py   next/ takes the place of the old set, and may be stopped anywhere on the way
 """
 
-from pipelines.growth.deciding import Grow, Growth, decide, fields_there
+from pipelines.growth.deciding import Grow, Growth, decide, schema_there
 from pipelines.growth.growing import grow_set
 from pipelines.growth.promotion import NEXT, settle
 
-__all__ = ["NEXT", "Grow", "Growth", "decide", "fields_there", "grow_set", "settle"]
+__all__ = ["NEXT", "Grow", "Growth", "decide", "grow_set", "schema_there", "settle"]

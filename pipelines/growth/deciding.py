@@ -14,7 +14,7 @@ from pipelines.vectors.manifest import MANIFEST
 from pipelines.vectors.run import RUN, Run
 from pipelines.vectors.standing import same_run
 
-__all__ = ["Grow", "Growth", "decide", "fields_there"]
+__all__ = ["Grow", "Growth", "decide", "schema_there"]
 
 Grow = Literal["update", "retry_failed"]
 """``update``: what the source holds now, computing what is new or changed; ``retry_failed``: failed cells again."""
@@ -109,12 +109,12 @@ def decide(storage: Storage, asked: Run, grow: Grow | None, before: Plan) -> Gro
     return Growth(kind, base, _grown(base, asked, kind))
 
 
-def fields_there(storage: Storage) -> tuple[str, ...]:
-    """The fields of the set in a folder; none where there is none that can be read."""
+def schema_there(storage: Storage) -> Schema:
+    """The fields and columns of the set in a folder; none where there is none that can be read."""
     try:
-        return Run.read(storage).schema.fields
+        return Run.read(storage).schema
     except RefusedError:
-        return ()
+        return Schema((), ())
 
 
 def _grown(base: Run, asked: Run, kind: str) -> Run:

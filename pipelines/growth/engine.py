@@ -84,7 +84,8 @@ class GrowingEngine:
         if self.new is not None:
             self._add(part, self.new)
         part.tell_rest()
-        return Embedded([record.id for record in records], part.fields, part.cells, part.seconds, part.notes)
+        ids = [record.id for record in records]
+        return Embedded(ids, part.fields, part.cells, part.seconds, part.notes, part.usage)
 
     def _keep(self, part: _Part) -> dict[int, dict[str, list[str]]]:
         """Put what is held into its place; returns what is not: columns per field, by row."""
@@ -181,6 +182,7 @@ class _Part:
     observe: Observer
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    usage: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count, schema = len(self.records), self.growth.run.schema
@@ -207,6 +209,8 @@ class _Part:
 
     def join(self, found: Embedded) -> None:
         self.notes += found.notes
+        for name, count in found.usage.items():
+            self.usage[name] = self.usage.get(name, 0) + count
         for stage, seconds in found.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 

@@ -94,9 +94,9 @@ def _column(info: ColumnInfo, drawn: Sequence[Sample], inputs: _Inputs, device: 
     if not drawn:
         return deep
     try:
-        precision = str(info.fingerprint["runtime"]["precision"])
-        embedder = rebuilt(info.fingerprint)
-        deep.changes = changes_of(info, _today(info, embedder, Runtime.of(device, precision)))
+        embedder, recorded = rebuilt(info.fingerprint), info.fingerprint["runtime"]
+        runtime = replace(Runtime.of(device, recorded["precision"]), accel=recorded["accel"])
+        deep.changes = changes_of(info, _today(info, embedder, runtime))
         for sample in drawn:
             try:
                 content = inputs.content(sample)
@@ -107,11 +107,11 @@ def _column(info: ColumnInfo, drawn: Sequence[Sample], inputs: _Inputs, device: 
                     deep.unread[f"{problem.status} ({problem.code})"] += 1
                 continue
             try:
-                vectors = _embedded(embedder, content, device, precision, inputs.limits)
+                vectors = _embedded(embedder, content, runtime, inputs.limits)
             except BadInput as problem:
                 deep.differing[sample.id] = f"now {problem.status} ({problem.code})"
             else:
-                _hold_against(deep, sample, vectors, *_limits(info, precision))
+                _hold_against(deep, sample, vectors, *_limits(info, runtime))
     except Exception as error:  # a stranger's embedder, or what is left of it, may raise anything
         deep.problem = f"{type(error).__name__}: {error}"
     return deep
@@ -119,25 +119,27 @@ def _column(info: ColumnInfo, drawn: Sequence[Sample], inputs: _Inputs, device: 
 
 def _today(info: ColumnInfo, embedder: BaseEmbedder, runtime: Runtime) -> ColumnInfo:
     """What would be recorded of the column if it were made now."""
-    fingerprint = {**embedder.fingerprint(runtime), "decoding": dict(registry.modality(info.modality).policy)}
+    decoding = embedder.decoding(registry.modality(info.modality), runtime)
+    fingerprint = {**embedder.fingerprint(runtime), "decoding": decoding}
     return replace(info, fingerprint=json.loads(json.dumps(fingerprint)))
 
 
 def _embedded(
-    embedder: BaseEmbedder, content: str | bytes, device: str, precision: str, limits: Limits
+    embedder: BaseEmbedder, content: str | bytes, runtime: Runtime, limits: Limits
 ) -> npt.NDArray[np.float32]:
     """Shape ``(1, dim)``."""
+    device, precision, accel = runtime.device, runtime.precision, runtime.accel
     try:
-        return embedder.embed([content], device=device, precision=precision, limits=limits)
+        return embedder.embed([content], device=device, precision=precision, accel=accel, limits=limits)
     except BadInput:
         if precision == "fp32":
             raise
         # a run, too, makes in full precision what leaves the range of a half
-        return embedder.embed([content], device=device, precision="fp32", limits=limits)
+        return embedder.embed([content], device=device, limits=limits)
 
 
-def _limits(info: ColumnInfo, precision: str) -> tuple[float, float]:
-    cosine, distance = TOLERANCES[precision]
+def _limits(info: ColumnInfo, runtime: Runtime) -> tuple[float, float]:
+    cosine, distance = TOLERANCES[runtime.precision]
     return cosine, max(distance, STORED_HALF) if info.dtype == "float16" else distance
 
 

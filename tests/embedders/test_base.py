@@ -187,7 +187,7 @@ def test_the_fingerprint_holds_what_decides_a_vector() -> None:
         "normalized": False,
         "details": {"vowels": "aeiou"},
         "weights": {"seed": 5},
-        "runtime": {"device": "cuda", "precision": "bf16"},
+        "runtime": {"device": "cuda", "precision": "bf16", "accel": "none"},
     }
 
 

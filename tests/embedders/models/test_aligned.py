@@ -114,6 +114,16 @@ def test_what_the_embedder_below_says_of_a_sample_is_said(write: Write) -> None:
     assert aligned.batch_cost == 24
 
 
+def test_it_is_run_and_fed_as_the_embedder_below_is(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    aligned = Aligned(head=str(write()))
+    assert (aligned.accelerators, aligned.media_side, aligned.prepare_fast("bell")) == ((), None, "bell")
+    below = type(aligned.base)
+    monkeypatch.setattr(below, "accelerators", ("openvino",))
+    monkeypatch.setattr(below, "media_side", 224)
+    monkeypatch.setattr(below, "prepare_fast", lambda self, media: media[:2])
+    assert (aligned.accelerators, aligned.media_side, aligned.prepare_fast("bell")) == (("openvino",), 224, "be")
+
+
 def test_its_fingerprint_holds_the_weights_and_versions_below(write: Write) -> None:
     below = {"class": "tests.toy:Letters", "options": {"weights": "random:3"}, "space": "toy:1.0"}
     aligned = Aligned(head=str(write(embedder={**below, "weights": {"seed": 3}})))
@@ -121,6 +131,7 @@ def test_its_fingerprint_holds_the_weights_and_versions_below(write: Write) -> N
     assert found["weights"]["seed"] == 3
     assert len(found["weights"]["head_sha256"]) == 64
     assert "multimodal-embedders" in found["versions"]
+    assert found["versions"] == aligned.identity["versions"]
     assert aligned.embed(["bell"], device="cpu").shape == (1, 4)
 
 

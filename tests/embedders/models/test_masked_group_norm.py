@@ -26,10 +26,9 @@ def _hidden(offset: float = 0.0) -> torch.Tensor:
 @pytest.mark.parametrize("offset", [0.0, 5.0, -300.0])
 def test_every_row_is_normalised_as_if_it_were_alone(offset: float) -> None:
     """Within the rounding of upstream's own, which grows with the offset: both against float64."""
-    plain, stem, exact = _stem()[1], _stem(), _stem().double()[1]
-    norm, hidden = MaskedGroupNorm.of(stem), _hidden(offset)
-    with norm.valid(FRAMES):
-        together = stem[1](hidden.clone())
+    plain, exact = _stem()[1], _stem().double()[1]
+    norm, hidden = MaskedGroupNorm.of(_stem()), _hidden(offset)
+    together = norm(hidden.clone(), torch.tensor(FRAMES))
     for row, count in enumerate(FRAMES):
         alone = hidden[row : row + 1, :, :count]
         truth = exact(alone.double())[0]
@@ -38,13 +37,11 @@ def test_every_row_is_normalised_as_if_it_were_alone(offset: float) -> None:
 
 
 def test_what_stands_in_the_padding_does_not_matter() -> None:
-    stem = _stem()
-    norm, hidden = MaskedGroupNorm.of(stem), _hidden()
+    norm, hidden = MaskedGroupNorm.of(_stem()), _hidden()
     loud = hidden.clone()
     for row, count in enumerate(FRAMES):
         loud[row, :, count:] = 1e4
-    with norm.valid(FRAMES):
-        first, second = stem[1](hidden), stem[1](loud)
+    first, second = norm(hidden, torch.tensor(FRAMES)), norm(loud, torch.tensor(FRAMES))
     for row, count in enumerate(FRAMES):
         assert torch.equal(first[row, :, :count], second[row, :, :count])
     assert torch.isfinite(second).all()
@@ -57,19 +54,17 @@ def test_upstream_lets_the_padding_in() -> None:
     assert relative_l2(np.asarray(padded), np.asarray(alone)) > 1e-2
 
 
-def test_outside_of_the_block_it_is_upstreams_own() -> None:
-    plain, stem = _stem(), _stem()
-    norm, waves = MaskedGroupNorm.of(stem), torch.randn(3, 1, 50)
-    with pytest.raises(KeyError), norm.valid([1, 2, 3]):
-        raise KeyError
-    assert torch.equal(stem(waves), plain(waves))
+def test_without_padding_it_is_upstreams_own() -> None:
+    plain, norm, hidden = _stem()[1], MaskedGroupNorm.of(_stem()), _hidden()
+    expected = plain(hidden)
+    assert relative_l2(norm(hidden, torch.full((4,), 100)), expected) < 1e-6
 
 
-def test_parameters_keep_their_names() -> None:
-    stem = _stem()
-    names = list(stem.state_dict())
-    MaskedGroupNorm.of(stem)
-    assert list(stem.state_dict()) == names
+def test_it_keeps_nothing_between_two_calls() -> None:
+    norm = MaskedGroupNorm.of(_stem())
+    before = norm(_hidden(), torch.tensor(FRAMES))
+    norm(_hidden(3.0), torch.tensor([1, 2, 3, 4]))
+    assert torch.equal(norm(_hidden(), torch.tensor(FRAMES)), before)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torchaudio.pipelines import Wav2Vec2ASRBundle as UpstreamASR
 from torchaudio.pipelines import Wav2Vec2Bundle as Upstream
 
 from embedders import Runtime, SetupError, UsageError, Waveform
-from embedders.conformance import CHECKS
+from embedders.conformance import CHECKS, vectors_are_the_same_in_another_process
 from embedders.models.wav2vec2 import Wav2Vec2
 from embedders.models.wav2vec2_bundle import Wav2Vec2Bundle
 from tests.embedders.models.clips import clips, perturb
@@ -41,6 +41,9 @@ NAMES = {
     "with a head": "WAV2VEC2_ASR_BASE_960H",
 }
 FAMILIES = list(NAMES)
+
+# the bundles are made small in this process, and are full-sized in another
+HERE = [check for check in CHECKS if check is not vectors_are_the_same_in_another_process]
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def test_only_bundles_that_ask_for_it_get_standardised_samples() -> None:
 
 
 @pytest.mark.parametrize("family", ["hubert layer", "wavlm group"])
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", HERE, ids=lambda check: check.__name__)
 def test_contract(check: Any, family: str, bundle: Callable[[str], Any]) -> None:
     bundle(family)
     check(Wav2Vec2Bundle(weights="random:3", bundle=NAMES[family], window_seconds=0.3))

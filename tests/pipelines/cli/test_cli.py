@@ -243,7 +243,7 @@ def test_scenes_are_written_run_and_evaluated(embed: Embed, tmp_path: Path) -> N
     assert [hit["id"] for hit in found] == ["1"]
 
 
-def test_only_scenes_can_be_trained_on(embed: Embed, tmp_path: Path) -> None:
+def test_an_unknown_training_is_refused(embed: Embed, tmp_path: Path) -> None:
     found = embed("train", "photos", "--out", tmp_path / "w")
     assert found.exit_code == 2
-    assert "scenes" in found.stderr
+    assert "No such command 'photos'" in found.stderr

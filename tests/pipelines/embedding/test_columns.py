@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,8 +57,8 @@ def test_weights_for_all_and_weights_for_one() -> None:
     for weights in ("random:3", {"toy.letters": "random:3"}, {"toy": "random:3"}):
         (column,) = columns_for(["w"], {"w": "toy"}, weights)
         assert column.embedder.options["weights"] == "random:3"
-        assert column.info(Runtime()).meaningless
-    assert not columns_for(["w"], {"w": "toy"})[0].info(Runtime()).meaningless
+        assert column.info().meaningless
+    assert not columns_for(["w"], {"w": "toy"})[0].info().meaningless
 
 
 def test_weights_in_brackets_win() -> None:
@@ -73,9 +74,9 @@ def test_equal_embedders_of_two_fields_are_one_instance() -> None:
 
 def test_the_fingerprint_knows_options_versions_and_decoding() -> None:
     (column,) = columns_for(["w"], {"w": "toy(scale=2)"})
-    fingerprint = column.info(Runtime("cpu", "bf16")).fingerprint
+    fingerprint = replace(column, runtime=Runtime("cpu", "bf16")).info().fingerprint
     assert fingerprint["options"]["scale"] == 2
-    assert fingerprint["runtime"] == {"device": "cpu", "precision": "bf16"}
+    assert fingerprint["runtime"] == {"device": "cpu", "precision": "bf16", "accel": "none"}
     assert {"versions", "decoding", "weights", "details"} <= set(fingerprint)
 
 

@@ -63,7 +63,7 @@ WORDS = ["bell", "drum", "siren", "wave", "engine", "ball", "star", "bird"]
 
 def made(cls: type[Letters] = Device, precision: str = "fp32") -> tuple[Any, ColumnForward]:
     embedder = cls()
-    return embedder, ColumnForward(Column("w", "word", "toy.device", embedder), Runtime("cpu", precision))
+    return embedder, ColumnForward(Column("w", "word", "toy.device", embedder, Runtime("cpu", precision)))
 
 
 def told(rows: Sequence[Any]) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedders import BadInput, ContractError, Limits, Runtime, Status
+from embedders import BadInput, ContractError, Limits, Status
 from pipelines import Record
 from pipelines.embedding import Column, Embedded, PartEmbedder, columns_for
 from pipelines.embedding.part import Stage
@@ -28,7 +28,7 @@ def embed() -> Iterator[Embed]:
         def run(words: list[Any], columns: list[Column] | None = None, **options: Any) -> Embedded:
             columns = columns or columns_for(["word"], {"word": "toy.letters"})
             records = [w if isinstance(w, Record) else Record(str(i), {"word": w}) for i, w in enumerate(words)]
-            return PartEmbedder(columns, Runtime(), threads, **options).embed(records)
+            return PartEmbedder(columns, threads, **options).embed(records)
 
         yield run
 
@@ -149,7 +149,7 @@ words = st.lists(st.sampled_from(["a", "bell", "wonderful", "extraordinarily", "
 def test_no_row_depends_on_its_neighbours_or_the_batch_size(words: list[str], batch_size: int | None) -> None:
     columns = columns_for(["word"], {"word": "toy.letters"})
     with ThreadPoolExecutor(2) as threads:
-        together = PartEmbedder(columns, Runtime(), threads, batch_size=batch_size)
+        together = PartEmbedder(columns, threads, batch_size=batch_size)
         found = together.embed([Record(str(i), {"word": word}) for i, word in enumerate(words)])
         cells = found.cells["word_letters"]
         assert len(found.ids) == len(cells.status) == len(words)
@@ -163,7 +163,7 @@ def test_the_observer_counts_every_cell_once() -> None:
     columns = columns_for(["word"], {"word": ["toy.letters", "toy.unit"]})
     counted: list[tuple[int, int]] = []
     with ThreadPoolExecutor(2) as threads:
-        part = PartEmbedder(columns, Runtime(), threads)
+        part = PartEmbedder(columns, threads)
         part.embed(
             [Record(str(i), {"word": w}) for i, w in enumerate(["a", None, "!nan", "b"])],
             lambda done, failed: counted.append((done, failed)),
@@ -215,7 +215,6 @@ def test_a_row_is_marked_while_it_is_worked_on_and_rests_afterwards() -> None:
     with ThreadPoolExecutor(2) as threads:
         part = PartEmbedder(
             columns,
-            Runtime(),
             threads,
             mark=lambda rows, stage: [seen.setdefault(r, []).append(stage) for r in rows],
         )
@@ -228,7 +227,7 @@ def test_a_row_is_marked_while_it_is_worked_on_and_rests_afterwards() -> None:
 def test_what_had_to_be_done_is_noted_once_per_part(monkeypatch: pytest.MonkeyPatch) -> None:
     columns = columns_for(["word"], {"word": "toy.letters"})
     with ThreadPoolExecutor(1) as threads:
-        part = PartEmbedder(columns, Runtime(), threads)
+        part = PartEmbedder(columns, threads)
         part.forwards["word_letters"].notes.append("two at once did not fit")
         records = [Record("a", {"word": "bell"})]
         assert [part.embed(records).notes, part.embed(records).notes] == [["two at once did not fit"], []]
