@@ -14,10 +14,13 @@ __all__ = ["making"]
 making = typer.Typer()
 
 
-@making.command()
+training = typer.Typer(help="Train the small starter, or vectors of words.", no_args_is_help=True)
+making.add_typer(training, name="train")
+
+
+@training.command()
 @reported
-def train(
-    what: Annotated[str, typer.Argument(help="scenes, or report: measure a finished training anew.")],
+def scenes(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the weights.")],
     preset: Annotated[str, typer.Option(help="quick or full.")] = "quick",
     seed: Annotated[int, typer.Option(help="Decides examples and weights.")] = 0,
@@ -25,9 +28,6 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Train about this long.")] = None,
     steps: Annotated[int | None, typer.Option(help="Train this many steps.")] = None,
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 64,
-    beside: Annotated[
-        list[Path] | None, typer.Option(help="For report: finished trainings to compare with; may be repeated.")
-    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -35,7 +35,7 @@ def train(
     from pipelines.cli.train import train_command
 
     code = train_command(
-        what,
+        "scenes",
         out,
         preset=preset,
         seed=seed,
@@ -43,11 +43,50 @@ def train(
         minutes=minutes,
         steps=steps,
         batch_size=batch_size,
-        beside=beside or [],
         device=device,
         as_json=json,
     )
     raise typer.Exit(code)
+
+
+@training.command()
+@reported
+def report(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of a finished training.")],
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="Finished trainings to compare with; may be repeated.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Measure a finished training of the starter anew."""
+    from pipelines.cli.train import train_command
+
+    raise typer.Exit(train_command("report", out, beside=beside or [], device=device, as_json=json))
+
+
+@training.command()
+@reported
+def words(
+    corpus: Annotated[Path, typer.Argument(help="A file with a text per line, a folder of .txt, or a table.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new file of vectors, or vocabulary.")],
+    method: Annotated[str, typer.Option(help="word2vec, fasttext, vocabulary or tfidf.")] = "word2vec",
+    column: Annotated[str | None, typer.Option(help="The column of a table that holds the texts.")] = None,
+    dim: Annotated[int, typer.Option(help="Numbers per vector.")] = 100,
+    epochs: Annotated[int, typer.Option(help="Passes over the corpus.")] = 5,
+    window: Annotated[int, typer.Option(help="Words to each side that count as neighbours.")] = 5,
+    min_count: Annotated[int, typer.Option(help="Words that are rarer are left out.")] = 2,
+    max_words: Annotated[int, typer.Option(help="Words of a vocabulary.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Decides the first vectors.")] = 0,
+    keep_case: Annotated[bool, typer.Option("--keep-case", help="Do not bring texts to lower case.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Learn vectors of words from a corpus, or the vocabulary of an encoding."""
+    from pipelines.cli.words import words_command
+    from pipelines.training.words import WordOptions
+
+    options = WordOptions(method, dim, epochs, window, min_count, seed, max_words, not keep_case)
+    words_command(corpus, out, options, column=column, as_json=json)
 
 
 @making.command()
