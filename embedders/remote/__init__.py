@@ -5,6 +5,8 @@ database on loopback, the keys at a cloud's metadata address. :mod:`~embedders.r
 may lead to, :mod:`~embedders.remote.fetching` goes there and nowhere else, within limits of time and size::
 
     content = fetch("https://example.org/bells.jpg", Limits(), Policy(enabled=True, hosts=(".example.org",)))
+
+:mod:`~embedders.remote.service` and :mod:`~embedders.remote.embeddings` ask a service that the user named.
 """
 
 from embedders.remote.addresses import Policy, is_url
