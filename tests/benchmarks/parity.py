@@ -119,7 +119,7 @@ def bundle(folder: Path, name: str) -> Case:
     model = perturb(build(**chosen._params))
     torch.save(model.state_dict(), folder / f"{name}.pth")
     ours = embedders.create(
-        "audio.wav2vec2_bundle", weights=str(folder / f"{name}.pth"), bundle=name, normalize=False
+        "audio.bundle", weights=str(folder / f"{name}.pth"), bundle=name, normalize=False
     )
     media = sounds()
     return (
@@ -158,8 +158,8 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "audio.wav2vec2 (wav2vec2)": lambda folder: speech(folder, "Wav2Vec2"),
     "audio.wav2vec2 (HuBERT)": lambda folder: speech(folder, "Hubert"),
     "audio.wav2vec2 (WavLM)": lambda folder: speech(folder, "WavLM"),
-    "audio.wav2vec2_bundle (WAV2VEC2_BASE)": lambda folder: bundle(folder, "WAV2VEC2_BASE"),
-    "audio.wav2vec2_bundle (WAVLM_BASE)": lambda folder: bundle(folder, "WAVLM_BASE"),
+    "audio.bundle (WAV2VEC2_BASE)": lambda folder: bundle(folder, "WAV2VEC2_BASE"),
+    "audio.bundle (WAVLM_BASE)": lambda folder: bundle(folder, "WAVLM_BASE"),
     "text.bert (sentence-transformers)": bert,
 }
 
