@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from embedders.errors import SetupError
 
@@ -104,7 +105,7 @@ def mapped(path: Path) -> Content:
     """
     with _reading(path) as (read, packed), contextlib.ExitStack() as stack:
         if packed:
-            file = stack.enter_context(tempfile.TemporaryFile())
+            file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
             left = max(INFLATED_FREE, INFLATED * path.stat().st_size)
             while block := read(BLOCK):
                 left -= len(block)
