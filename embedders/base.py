@@ -67,6 +67,8 @@ class BaseEmbedder(ABC):
     accelerators: ClassVar[tuple[str, ...]] = ()
     """What may run this embedder besides plain torch: ``compile``, ``openvino``, where :meth:`load` makes its
     networks by ``runtime.network``. Any entry also allows half precision to be chosen for it."""
+    worth_trying: ClassVar[int] = 256
+    """Rows from which looking for a faster runtime pays: a trial takes some seconds, and gains that many."""
 
     options: Mapping[str, Any]
     """What the instance was made with, defaults filled in."""

@@ -35,9 +35,6 @@ Note: TypeAlias = Callable[[str], None]
 AGREEMENT = 0.999
 """Smallest cosine of an example's vector to that of plain fp32."""
 
-WORTH_TRYING = 256
-"""Rows from which a trial pays: it takes some seconds, and gains one every few hundred rows."""
-
 WORTH_COMPILING = 20_000
 """Rows from which torch's compiler pays on an accelerator: half a minute, at thousands of rows a second."""
 
@@ -113,7 +110,7 @@ def _tried(
     """The best candidate that proved itself, here and now or in an earlier trial."""
     precision = wish.precision
     asked = wish.accel not in ("auto", "none")
-    small = wish.rows is not None and wish.rows < WORTH_TRYING and not asked
+    small = wish.rows is not None and wish.rows < embedder.worth_trying and not asked
     kept = _verdicts(embedder, plain)
     if halves:
         if small and not kept:

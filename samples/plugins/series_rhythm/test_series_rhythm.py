@@ -1,0 +1,3 @@
+from embedders.conformance import contract
+
+TestContract = contract("series.rhythm")
