@@ -43,6 +43,8 @@ Forward: TypeAlias = Callable[[Any], Any]
 """A loaded model: collated batch in, ``(n, dim)`` array or tensor out, on any device, of any float type."""
 
 
+OURS = ("multimodal-embedders",)
+
 LOADING = threading.RLock()
 """One load at a time in a process: seeded weights come from a state that all threads share."""
 
@@ -130,13 +132,15 @@ class BaseEmbedder(ABC):
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the vectors whatever computes them: parameters, preprocessing, versions of libraries."""
-        spec = self.spec
+        from embedders.registry import registry  # the registry imports this module
+
+        spec, own = self.spec, registry.distributions(self)
         return {
             "class": f"{type(self).__module__}:{type(self).__qualname__}",
             "space": spec.space,
             "details": dict(spec.details),
             "weights": dict(self.weights_identity),
-            "versions": {name: _version(name) for name in ("multimodal-embedders", *self.libraries)},
+            "versions": {name: _version(name) for name in dict.fromkeys((*OURS, *own, *self.libraries))},
         }
 
     @property

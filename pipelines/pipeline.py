@@ -240,7 +240,7 @@ class Pipeline:
 
         Raises UsageError for a source without records or with duplicate ids, and for wrong choices.
         """
-        suffixes = {suffix: m.name for m in registry.modalities() for suffix in m.suffixes}
+        suffixes = registry.suffixes(tuple(self.embed or ()))
         opened = open_source(source, suffixes=suffixes, join=join, id_column=id_column, group=group)
         if isinstance(opened, FolderSource | ShardSource) and root is not None:
             raise UsageError(

@@ -10,13 +10,16 @@ import tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # what is converted in a test is not the user's to keep
 CACHE = tempfile.mkdtemp(prefix="embed-cache-")
 os.environ["EMBED_CACHE"] = CACHE
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
-import embedders
-from tests import toy
+import embedders  # noqa: E402
+from tests import toy  # noqa: E402
 
 embedders.register("toy", toy.Toy)
 embedders.register("shelf", toy.Shelf)

@@ -182,7 +182,14 @@ DISTRIBUTIONS = {
     "huggingface_hub": "huggingface-hub",
     "sklearn": "scikit-learn",
 }
-OPTIONAL = {"pandas", "polars", "mteb", "optuna", "gensim", "sentence_transformers"}  # brought by a set's readers, or by an extra
+OPTIONAL = {
+    "pandas",
+    "polars",
+    "mteb",
+    "optuna",
+    "gensim",
+    "sentence_transformers",
+}  # brought by a set's readers, or by an extra
 
 
 def test_every_library_that_is_imported_is_declared() -> None:

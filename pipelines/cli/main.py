@@ -15,6 +15,7 @@ import typer
 
 from embedders.redaction import redacted
 from pipelines.cli.checking import checking
+from pipelines.cli.extending import extending
 from pipelines.cli.making import making
 from pipelines.cli.reported import reported
 from pipelines.cli.streams import guard_streams
@@ -51,6 +52,7 @@ def run(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.")] = None,
+    accel: Annotated[str | None, typer.Option(help="auto, none (plain torch), compile, openvino.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="At most this many inputs per forward.")] = None,
     part_rows: Annotated[int | None, typer.Option(help="Records per part, the unit of commit.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N records.")] = None,
@@ -108,6 +110,7 @@ def run(
         "weights": weights,
         "device": device,
         "precision": precision,
+        "accel": accel,
         "batch_size": batch_size,
         "part_rows": part_rows,
         "limit": limit,
@@ -253,6 +256,7 @@ def evaluate(
 
 app.add_typer(making)
 app.add_typer(checking)
+app.add_typer(extending)
 
 samples = typer.Typer(help="Make records to try everything on.", no_args_is_help=True)
 app.add_typer(samples, name="samples")

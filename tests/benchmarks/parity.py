@@ -118,9 +118,7 @@ def bundle(folder: Path, name: str) -> Case:
     build = models.wavlm_model if chosen._model_type == "WavLM" else models.wav2vec2_model
     model = perturb(build(**chosen._params))
     torch.save(model.state_dict(), folder / f"{name}.pth")
-    ours = embedders.create(
-        "audio.bundle", weights=str(folder / f"{name}.pth"), bundle=name, normalize=False
-    )
+    ours = embedders.create("audio.bundle", weights=str(folder / f"{name}.pth"), bundle=name, normalize=False)
     media = sounds()
     return (
         ours,

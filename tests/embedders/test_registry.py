@@ -17,18 +17,22 @@ class Installed:
     """Stands for an installed distribution."""
 
     version = "1.2"
+    requires: list[str] | None = None
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
+def point(distribution: str, name: str, value: str, group: str = EMBEDDERS) -> metadata.EntryPoint:
+    """An entry point of an installed distribution, or of none."""
+    made = metadata.EntryPoint(name, value, group)
+    vars(made)["dist"] = Installed(distribution) if distribution else None
+    return made
+
+
 def installed(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str, str], group: str = EMBEDDERS) -> Registry:
     """A registry that finds these entry points: (distribution, name, value)."""
-    made = []
-    for distribution, name, value in points:
-        point = metadata.EntryPoint(name, value, group)
-        vars(point)["dist"] = Installed(distribution) if distribution else None
-        made.append(point)
+    made = [point(*given, group) for given in points]
     monkeypatch.setattr(metadata, "entry_points", lambda group: [p for p in made if p.group == group])
     return Registry()
 
@@ -133,6 +137,7 @@ def test_an_unknown_name_suggests_the_nearest(toys: Registry) -> None:
 
 def test_a_modality_without_default_asks_for_a_name(toys: Registry) -> None:
     class Bare(Toy):
+        name = "bare"
         defaults = ()
 
     toys.register("bare", Bare)

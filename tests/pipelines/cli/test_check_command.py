@@ -142,5 +142,8 @@ def test_of_everything_no_embedder_stops_another(
     assert "Go online once" in left_out["toy.offline"]
     assert reports["toy.broken"]["findings"][0]["check"] == "it_can_be_made"
     _, out = checked(capsys, everything=True)
+    assert [line for line in out.splitlines() if line.startswith("toy.")] == [
+        f"{entry.name}  {entry.provider}" for entry in listed
+    ]
     assert out.splitlines()[-1].startswith("2 of 6 checks failed in ")
     assert out.splitlines()[-1].endswith("; 3 not checked to the end")

@@ -1,56 +1,19 @@
-"""From names to embedders and modalities; listing imports nothing.
-
-A name is ``modality.variant``: ``image.clip``. The modality alone stands for its default. Built-ins come through
-the same door as strangers, the entry-point groups below; ``register`` serves notebooks and tests, and
-``package.module:Class`` needs no registration.
-"""
+"""From names to embedders and modalities."""
 
 from __future__ import annotations
 
 import importlib
-import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib import metadata
+import warnings
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from embedders.base import BaseEmbedder
 from embedders.errors import ContractError, SetupError, UsageError, nearest
 from embedders.modality import Modality
+from embedders.registry.entry import EMBEDDERS, MODALITIES, NAME, OURS, Entry, installed
+from embedders.registry.reference import parse
 
-__all__ = [
-    "Entry",
-    "Registry",
-    "create",
-    "entries",
-    "find",
-    "modalities",
-    "modality",
-    "parse",
-    "register",
-    "registry",
-]
-
-EMBEDDERS = "multimodal_embedders.embedders"
-MODALITIES = "multimodal_embedders.modalities"
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered name: where its class is, and which installed distribution declared it."""
-
-    name: str
-    target: str
-    """``package.module:Class``, imported on first use."""
-    provider: str
-    """The distribution and its version, or ``register()``."""
-    extra: str = ""
-    """What to install when the import fails: ``multimodal-embedders[mteb]``."""
-    problem: str = ""
-    """Why the name cannot be used though it is installed; empty where it can."""
+__all__ = ["Registry"]
 
 
 class Registry:
@@ -70,12 +33,23 @@ class Registry:
         """
         return dict(sorted({**self._from_metadata(group), **self._registered[group]}.items()))
 
+    def distributions(self, embedder: BaseEmbedder) -> tuple[str, ...]:
+        """Installed distributions whose own code makes an embedder's vectors, its modality's decoder included.
+
+        Known by what they registered: a class belongs to whoever registered anything from its top package.
+        """
+        packages = {cls.__module__.partition(".")[0] for cls in type(embedder).__mro__}
+        entries = [*self.entries().values(), *self.entries(MODALITIES).values()]
+        found = {e.distribution for e in entries if e.target.partition(":")[0].partition(".")[0] in packages}
+        modality = self.entries(MODALITIES).get(embedder.spec.modality)
+        return tuple(sorted({*found, modality.distribution if modality else ""} - {""}))
+
     def register(self, name: str, cls: type) -> None:
         """Add an embedder (``modality.variant``) or a modality (one word) for this process.
 
         Raises UsageError if the name is taken by another class or does not fit the pattern.
         """
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name", "Lower-case letters, digits and _: 'audio.birds', 'video'")
         kind, group = (BaseEmbedder, EMBEDDERS) if "." in name else (Modality, MODALITIES)
         if not (isinstance(cls, type) and issubclass(cls, kind)):
@@ -84,7 +58,7 @@ class Registry:
         known = self.entries(group).get(name)
         if known is not None and self._classes.get(name) is not cls and known.target != target:
             raise UsageError(f"{name!r} is taken: {known.target} from {known.provider}, and now {target}")
-        self._registered[group][name] = Entry(name, target, "register()")
+        self._registered[group][name] = Entry(name, target, "register()", kind=getattr(cls, "kind", "embedder"))
         self._classes[name] = cls
         self._instances.pop(name, None)
 
@@ -116,14 +90,54 @@ class Registry:
         """The modality of a name; one instance each, since they have no state."""
         if name not in self._instances:
             cls = self._load(MODALITIES, name)
-            if not issubclass(cls, Modality):
+            if not (isinstance(cls, type) and issubclass(cls, Modality)):
                 raise ContractError(f"The modality {name!r} leads to {cls!r}, which is not a Modality class")
-            self._instances[name] = cls()
+            provider = self.entries(MODALITIES)[name].provider
+            named, suffixes = getattr(cls, "name", None), getattr(cls, "suffixes", None)
+            if named != name or not isinstance(suffixes, set | frozenset):
+                raise ContractError(
+                    f"The modality {name!r} from {provider} has the name {named!r} and the suffixes {suffixes!r}",
+                    "A Modality class sets its name as it is registered, and a frozenset of suffixes",
+                )
+            try:
+                self._instances[name] = cls()
+            except Exception as error:
+                raise ContractError(
+                    f"The modality {name!r} from {provider} cannot be made: {type(error).__name__}: {error}"
+                ) from error
         return self._instances[name]
 
     def modalities(self) -> list[Modality]:
-        """All modalities, in order of their names."""
-        return [self.modality(name) for name in self.entries(MODALITIES)]
+        """All modalities, in order of their names; one that cannot be used is left out with a warning."""
+        found = []
+        for name in self.entries(MODALITIES):
+            try:
+                found.append(self.modality(name))
+            except (SetupError, ContractError) as error:
+                warnings.warn(f"The modality {name!r} is left out: {error}", stacklevel=2)
+        return found
+
+    def suffixes(self, chosen: Collection[str] = ()) -> dict[str, str]:
+        """Which modality a file suffix stands for, in order of the modalities' names.
+
+        Where two modalities claim one, it goes to that of the two which is ``chosen``, else to the built-in, else
+        to the first by name; a warning names both, unless a choice was made.
+        """
+        entries = self.entries(MODALITIES)
+
+        def rank(modality: Modality) -> tuple[bool, bool, str]:
+            name = modality.name
+            return name not in chosen, entries[name].distribution != OURS, name
+
+        known, owners = self.modalities(), dict[str, Modality]()
+        for modality in sorted(known, key=rank):
+            for suffix in sorted(modality.suffixes):
+                owner = owners.setdefault(suffix, modality)
+                if owner is not modality and owner.name not in chosen:
+                    both = " and ".join(f"{m.name} ({entries[m.name].provider})" for m in (owner, modality))
+                    cure = f"--embed {modality.name}=... gives them to {modality.name}"
+                    warnings.warn(f"Files in {suffix} go to {owner.name}: {both} claim them. {cure}", stacklevel=2)
+        return {suffix: m.name for m in known for suffix, owner in owners.items() if owner is m}
 
     def _default(self, name: str) -> str:
         if name not in self.entries(MODALITIES):
@@ -162,80 +176,5 @@ class Registry:
 
     def _from_metadata(self, group: str) -> dict[str, Entry]:
         if group not in self._installed:
-            found: dict[str, Entry] = {}
-            for point in metadata.entry_points(group=group):
-                entry, other = _entry(point, group), found.get(point.name)
-                if other is None:
-                    found[point.name] = entry
-                elif other.target != entry.target:
-                    found[point.name] = _contested(other, entry)
-            self._installed[group] = found
+            self._installed[group] = installed(group)
         return self._installed[group]
-
-
-def _entry(point: metadata.EntryPoint, group: str) -> Entry:
-    provider, extra, problem = "unknown", "", ""
-    if point.dist is not None:
-        provider = f"{point.dist.name} {point.dist.version}"
-        extra = f"{point.dist.name}[{','.join(point.extras)}]" if point.extras else ""
-    if not _NAME.fullmatch(point.name) or ("." in point.name) is not (group == EMBEDDERS):
-        problem = f"{point.name!r}, from {provider}, is no name. Ask its author for one like 'audio.birds'"
-    return Entry(point.name, point.value.split("[")[0].strip(), provider, extra, problem)
-
-
-def _contested(one: Entry, other: Entry) -> Entry:
-    """The entry of a name that two packages claim; none of them gets it, a built-in's neither."""
-    problem = (
-        f"Two packages provide {one.name!r}: {one.provider} and {other.provider}. "
-        f"Uninstall one, or name the class itself: {one.target} or {other.target}"
-    )
-    return replace(one, provider=f"{one.provider} and {other.provider}", problem=problem)
-
-
-def parse(reference: str) -> tuple[str, dict[str, Any]]:
-    """Split ``name(option=value, ...)``: values are JSON where they can be, else text.
-
-    Raises UsageError for anything else.
-    """
-    match = re.fullmatch(r"\s*([^\s()]+)\s*(?:\((.*)\))?\s*", reference, re.DOTALL)
-    if match is None:
-        raise UsageError(f"{reference!r} is no embedder", "Write image.clip or text.bert(pooling=cls, ...)")
-    options: dict[str, Any] = {}
-    for part in _arguments(match[2] or ""):
-        key, equals, value = part.partition("=")
-        key, value = key.strip(), value.strip()
-        if not equals or not key.isidentifier():
-            raise UsageError(f"{part.strip()!r} in {reference!r} is no option", "Write name(option=value, ...)")
-        if key in options:
-            raise UsageError(f"{reference!r} gives {key!r} twice")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return match[1], options
-
-
-def _arguments(text: str) -> list[str]:
-    """Cut at commas outside quotes and brackets."""
-    parts, depth, quoted, escaped = [""], 0, False, False
-    for char in text:
-        if char == '"' and not escaped:
-            quoted = not quoted
-        escaped = quoted and char == "\\" and not escaped
-        depth += (char in "([{") - (char in ")]}") if not quoted else 0
-        if char == "," and depth == 0 and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return [part for part in parts if part.strip()]
-
-
-registry = Registry()
-"""The registry of this process."""
-
-create = registry.create
-entries = registry.entries
-find = registry.find
-modalities = registry.modalities
-modality = registry.modality
-register = registry.register
