@@ -4,12 +4,13 @@
 
     input ──▶ modalities/  decode ──▶ media ──▶ models/  prepare · collate · forward ──▶ vector
                   ▲                                ▲            ▲
-              modality.py                       base.py     runtime/  device, precision
-              (the promise)                  (the contract)  weights.py  where parameters come from
+              modality.py                       base.py     runtime/  device, precision, engine
+              (the promise)               (the contract: spec.py)  weights.py  where parameters come from
 
-    registry.py      names to classes, built-ins and plugins alike; listing imports nothing
+    registry/        names to classes, built-ins and plugins alike; listing imports nothing
     batching.py      which samples are embedded together
-    conformance.py   the checks that every embedder passes; plugin authors run them too
+    conformance/     the checks that every embedder passes; plugin authors run them too
+    remote/          inputs by URL, and services that embed; within strict bounds
     errors.py        everything that can go wrong, as a tree
 
 Importing this package loads neither torch nor any model library; using an embedder does::

@@ -43,13 +43,13 @@ class Runtime:
 
         Raises UsageError for an unknown word and SetupError for a device that is not there.
         """
-        import torch
-
         known("precision", precision, PRECISIONS)
         kind = device.split(":")[0]
         if device != "auto" and kind not in ("cpu", "cuda", "mps", "xpu"):
             raise UsageError(f"There is no device {device!r}", nearest(kind, ("auto", "cpu", "cuda", "mps", "xpu")))
         if device == "auto":
+            import torch
+
             device = "cuda:0" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
         elif device != "cpu":
             cls._check(device)
