@@ -15,11 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from embedders.base import BaseEmbedder, EmbedderSpec, Forward
 from embedders.errors import BadInput, SetupError, Status, UsageError, nearest
-from embedders.models.pooling import masked_mean, unit
+from embedders.models.pooling import unit
 from embedders.models.pretrained import (
     folder_of,
     identity_of,
@@ -29,6 +27,7 @@ from embedders.models.pretrained import (
     token_limit,
 )
 from embedders.models.sentence_folder import FILES, Recipe, load_projection, read_recipe
+from embedders.models.token_batch import Batch, collated, of_texts, pool
 from embedders.models.tokens import Tokenizer, Tokens
 from embedders.runtime import Network
 from embedders.weights import Hub, Seeded, Weights, resolve
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Bert"]
 
 POOLINGS = ("mean", "cls", "last")
+TRUNCATIONS = ("flag", "error", "chunk")
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,6 @@ TABLE: dict[str, tuple[Hub, Facts]] = {
 KNOWN: dict[str, Weights] = {name: hub for name, (hub, _) in TABLE.items()}
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Token ids, types and masks ``(n, tokens)``, int64; ``pooled`` marks the tokens that make the vector."""
-
-    ids: torch.Tensor
-    types: torch.Tensor
-    attended: torch.Tensor
-    pooled: torch.Tensor
-
-
 class Bert(BaseEmbedder):
     """Text to the pooled token states of an encoder.
 
@@ -86,7 +76,10 @@ class Bert(BaseEmbedder):
     says otherwise: ``pooling`` (``"mean"`` over the tokens, ``"cls"`` the first, ``"last"`` the last),
     ``normalize``, ``prompt`` (put before every text; empty for none) and ``max_tokens``, special tokens included.
 
-    A text with more tokens is cut and flagged ``truncated_text``, or refused with ``on_truncate="error"``.
+    A text with more tokens is cut and flagged ``truncated_text``, or refused with ``on_truncate="error"``. With
+    ``on_truncate="chunk"`` it is read in consecutive chunks (flag ``chunks_3``), the prompt before the first: what
+    pooling makes of them is averaged, weighted by their pooled tokens where it is a mean itself, and then
+    projected; a text of one chunk gets the vector that it gets without.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
@@ -106,8 +99,8 @@ class Bert(BaseEmbedder):
     ) -> None:
         if pooling is not None and pooling not in POOLINGS:
             raise UsageError(f"There is no pooling {pooling!r}", nearest(str(pooling), POOLINGS))
-        if on_truncate not in ("flag", "error"):
-            raise UsageError(f"on_truncate is {on_truncate!r}", nearest(str(on_truncate), ("flag", "error")))
+        if on_truncate not in TRUNCATIONS:
+            raise UsageError(f"on_truncate is {on_truncate!r}", nearest(str(on_truncate), TRUNCATIONS))
         whole = isinstance(max_tokens, int) and not isinstance(max_tokens, bool) and max_tokens > 0
         if max_tokens is not None and not whole:
             raise UsageError(f"max_tokens is {max_tokens!r}; it must be a whole number above 0")
@@ -119,7 +112,7 @@ class Bert(BaseEmbedder):
             "max_tokens": max_tokens,
         }
         self._chosen = {name: value for name, value in chosen.items() if value is not None}
-        self._refuse = on_truncate == "error"
+        self._refuse, self._chunk = on_truncate == "error", on_truncate == "chunk"
         self._lock = threading.Lock()
 
     @functools.cached_property
@@ -176,7 +169,7 @@ class Bert(BaseEmbedder):
 
     def prepare(self, media: str) -> Tokens:
         """The tokens of prompt and text; raises BadInput for a text too long, if those are to be refused."""
-        tokens = self._tokenizer(self._recipe.prompt + media)
+        tokens = self._tokenizer(self._recipe.prompt + media, chunks=self._chunk)
         if not len(tokens.ids):
             raise BadInput(Status.EMPTY, "TXT_NO_TOKENS", "the tokenizer finds no token in this text")
         if tokens.truncated and self._refuse:
@@ -184,27 +177,18 @@ class Bert(BaseEmbedder):
         return tokens
 
     def cost(self, sample: Tokens) -> int:
-        """Tokens."""
-        return len(sample.ids)
+        """Tokens of all chunks."""
+        return len(sample.ids) * (1 + len(sample.rest))
 
     def flags(self, sample: Tokens) -> tuple[str, ...]:
-        """``truncated_text`` where the text had more tokens than the model takes."""
+        """``truncated_text`` where the text had more tokens than the model takes, or how many chunks were read."""
+        if sample.rest:
+            return (f"chunks_{1 + len(sample.rest)}",)
         return ("truncated_text",) if sample.truncated else ()
 
     def collate(self, samples: Sequence[Tokens]) -> Batch:
         """Pad on the right, on whatever side upstream would: so every token keeps the position it has alone."""
-        import torch
-
-        shape = (len(samples), max(len(sample.ids) for sample in samples))
-        ids = np.full(shape, self._tokenizer.pad, dtype=np.int64)
-        types, attended = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, sample in enumerate(samples):
-            ids[row, : len(sample.ids)] = sample.ids
-            types[row, : len(sample.ids)] = sample.types
-            attended[row, : len(sample.ids)] = 1
-        pooled = attended.copy()
-        pooled[:, : self._unpooled] = 0
-        return Batch(*(torch.from_numpy(array) for array in (ids, types, attended, pooled)))
+        return collated(samples, self._tokenizer.pad, self._unpooled)
 
     def load(self, runtime: Runtime) -> Forward:
         """Load the bare encoder and what stands behind it.
@@ -229,8 +213,11 @@ class Bert(BaseEmbedder):
 
         @torch.inference_mode()
         def forward(batch: Batch) -> torch.Tensor:
-            (hidden,) = trunk(batch.ids, batch.types, batch.attended)
-            vectors = _pool(hidden, batch.pooled.to(hidden.device), recipe.pooling)
+            pieces = []
+            for part in batch.pieces(self.batch_cost):
+                (hidden,) = trunk(batch.ids[part], batch.types[part], batch.attended[part])
+                pieces.append(pool(hidden, batch.pooled[part].to(hidden.device), recipe.pooling))
+            vectors = of_texts(torch.cat(pieces), batch, recipe.pooling)
             for projection in projections:
                 vectors = projection(vectors)
             return unit(vectors) if recipe.normalize else vectors
@@ -276,15 +263,3 @@ class Bert(BaseEmbedder):
             limits = [number for number in (limit, positions) if number is not None]
             recipe = dataclasses.replace(recipe, max_tokens=min(limits, default=None))
         return Facts(config.model_type, config.hidden_size, positions, recipe)
-
-
-def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
-    """``hidden (n, tokens, dim)`` and the mask of pooled tokens ``(n, tokens)`` to ``(n, dim)`` in fp32."""
-    import torch
-
-    if pooling == "mean":
-        return masked_mean(hidden, mask)
-    steps = torch.arange(mask.shape[1], device=mask.device)
-    # the first or last place where the mask is 1, wherever the others are
-    place = (mask * (steps + 1)).argmax(1) if pooling == "last" else (mask * (len(steps) - steps)).argmax(1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), place].float()

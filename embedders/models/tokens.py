@@ -20,11 +20,15 @@ __all__ = ["Tokenizer", "Tokens"]
 
 @dataclass(frozen=True)
 class Tokens:
-    """One text's token ``ids`` and ``types``, int64 of shape ``(n,)``; ``truncated`` if it had more."""
+    """One text's token ``ids`` and ``types``, int64 of shape ``(n,)``; ``truncated`` if it had more.
+
+    ``rest`` holds those in further chunks, each with its own special tokens, where they were asked for.
+    """
 
     ids: npt.NDArray[np.int64]
     types: npt.NDArray[np.int64]
     truncated: bool
+    rest: tuple[Tokens, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,14 +85,11 @@ class Tokenizer:
         _cut(backend, limit, "right")
         return cls(backend, frozenset(range(4)), 0, True)
 
-    def __call__(self, text: str) -> Tokens:
-        """The tokens of a text, its special tokens around it."""
+    def __call__(self, text: str, *, chunks: bool = False) -> Tokens:
+        """The tokens of a text, its special tokens around it; with ``chunks`` also those beyond the limit."""
         encoding = self.backend.encode(text)
-        return Tokens(
-            np.array(encoding.ids, dtype=np.int64),
-            np.array(encoding.type_ids, dtype=np.int64),
-            bool(encoding.overflowing),
-        )
+        rest = tuple(_tokens(further) for further in encoding.overflowing) if chunks else ()
+        return _tokens(encoding, bool(encoding.overflowing), rest)
 
     def prompt_length(self, prompt: str) -> int:
         """How many tokens a prompt takes at the beginning, as sentence-transformers counts them."""
@@ -96,6 +97,11 @@ class Tokenizer:
             return 0
         ids = self(prompt).ids
         return len(ids) - (int(ids[-1]) in self.special)
+
+
+def _tokens(encoding: Any, truncated: bool = False, rest: tuple[Tokens, ...] = ()) -> Tokens:
+    ids, types = (np.array(found, dtype=np.int64) for found in (encoding.ids, encoding.type_ids))
+    return Tokens(ids, types, truncated, rest)
 
 
 def _cut(backend: Any, limit: int | None, side: str) -> None:

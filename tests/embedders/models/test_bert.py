@@ -79,6 +79,30 @@ def test_truncation_is_told_exactly(letters: int, truncated: bool, plain: Path) 
         assert strict.cost(strict.prepare(text)) == 64
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_a_long_text_is_read_in_chunks_and_averaged(pooling: str, plain: Path) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    long = " ".join("abcdefghij"[place % 10] for place in range(150))
+    tokenizer, model = AutoTokenizer.from_pretrained(plain), AutoModel.from_pretrained(plain).eval()
+    encoded = tokenizer(long, truncation=True, max_length=64, return_overflowing_tokens=True)
+    assert [len(ids) for ids in encoded["input_ids"]] == [64, 64, 28]
+    states = []
+    with torch.inference_mode():
+        for ids in encoded["input_ids"]:
+            hidden = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+            pooled = {"mean": hidden.mean(0), "cls": hidden[0], "last": hidden[-1]}[pooling]
+            states.append((pooled * (len(ids) if pooling == "mean" else 1)).numpy())
+    expected = sum(states) / (156 if pooling == "mean" else 3)
+    embedder = Bert(weights=str(plain), pooling=pooling, normalize=False, on_truncate="chunk")
+    assert embedder.flags(embedder.prepare(long)) == ("chunks_3",)
+    short = Bert(weights=str(plain), pooling=pooling, normalize=False).embed(["a b c"])
+    for batch_size in (1, 3):
+        found = embedder.embed(["a b c", long, "a b c"], batch_size=batch_size)
+        assert relative_l2(found[1:2], expected[None]) < 1e-5
+        assert relative_l2(found[[0, 2]], np.repeat(short, 2, 0)) < 1e-5
+
+
 def test_a_text_without_a_token_is_empty(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embedder = Bert(weights=str(plain))
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({"bell": 0}, unk_token="bell"))
