@@ -55,6 +55,7 @@ def pictures(kind: str, weights: Path, folder: Path) -> None:
     from tests.benchmarks.speed.scripts.pictures import network
 
     model, _ = network(Task(kind, "", {kind: str(weights)}, "", 1))
+    model.requires_grad_(True)  # without gradients torch takes a fused attention that ONNX has not
     _onnx(model, (torch.zeros(2, 3, 224, 224),), ["pixel_values"], {0: "n"}, folder)
     folder.joinpath("preprocessor_config.json").write_text(json.dumps(PICTURES[kind]))
 

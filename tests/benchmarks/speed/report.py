@@ -66,7 +66,7 @@ def _contender(
         "ratio": {
             ours: summary(ratios(entry.outcomes, entries[ours].outcomes))
             for ours in OURS
-            if ours in entries and len(entry.outcomes) == len(entries[ours].outcomes)
+            if ours in entries and entry is not entries[ours] and len(entry.outcomes) == len(entries[ours].outcomes)
         },
         "ours_ahead_from": break_even(_cost(entries.get("ours"), count), _cost(entry, count)),
         "agreement": _agreement(entry.columns, right),

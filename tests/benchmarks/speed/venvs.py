@@ -88,7 +88,8 @@ def prepare(name: str, python: Path, weights: Mapping[str, str], cache: Path) ->
             command = [str(python), "-m", "tests.benchmarks.speed.export", function, weights[kind], str(half)]
             run = subprocess.run(command, capture_output=True, text=True, timeout=600)
             if run.returncode:
-                return f"export: {([*run.stderr.split(chr(10)), ''])[-2].strip()[:160]}"
+                last = [line.strip() for line in run.stderr.splitlines() if line.strip()][-1:]
+                return f"export: {''.join(last)[:160]}"
             half.rename(folder)
         made[target] = str(folder)
     return made

@@ -83,7 +83,6 @@ ONNX_PICTURES = Contender(
     "pictures:fastembed",
     settings=batches(1, 16, 64),
     venv="fastembed",
-    note="its own preprocessing",
 )
 SENTENCES = Contender("sentence-transformers", "pictures:sentence_transformers", note="its own preprocessing")
 SENTENCES_BF16 = Contender(

@@ -10,6 +10,8 @@ import pytest
 
 from pipelines.engines.signals import Interrupted, Stop, stopping
 
+pytestmark = pytest.mark.main_thread
+
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_pro_08_the_first_signal_raises_a_flag_and_says_what_will_happen(
