@@ -33,7 +33,7 @@ embedders.register("toy.unit", toy.Unit)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run what is marked ``main_thread`` in a process of its own, where this one runs tests beside its main thread."""
+    """Run what is marked ``main_thread`` in a process of its own, where xdist has the main one."""
     if "PYTEST_XDIST_WORKER" not in os.environ or pyfuncitem.get_closest_marker("main_thread") is None:
         return None
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

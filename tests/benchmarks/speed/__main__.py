@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import speed
 from tests.benchmarks.speed import growth, report, venvs
 from tests.benchmarks.speed.machine import describe
 from tests.benchmarks.speed.models import weights
@@ -25,7 +26,9 @@ OTHERS = ("memory", "linearity", "start")
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.speed", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.speed", description=speed.__doc__.split("\n")[0]
+    )
     known = (*WORKLOADS, *OTHERS)
     parser.add_argument("--workload", action="append", choices=known, help="repeatable; default: all of them")
     parser.add_argument("--rounds", type=int, default=3)

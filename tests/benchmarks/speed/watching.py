@@ -109,8 +109,13 @@ def watch(
         process = subprocess.Popen(
             [str(word) for word in command], stdout=output, stderr=errors, env=dict(env), start_new_session=True
         )
-        peak = _peak(process.pid, began + timeout, memory)
-        late = _end(process.pid) if peak is None else False
+        try:
+            peak = _peak(process.pid, began + timeout, memory)
+        except BaseException:  # Ctrl-C ends the contender with the benchmark
+            _end(process.pid)
+            raise
+        if peak is None:
+            _end(process.pid)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -120,7 +125,7 @@ def watch(
         errors.seek(0)
         said, complaint = output.read(), errors.read()
     error = ""
-    if late:
+    if peak is None:
         error = f"not done after {timeout:.0f} s"
     elif process.returncode not in fine:
         last = [line for line in complaint.splitlines() if line.strip()][-1:]
@@ -147,8 +152,7 @@ def _peak(pid: int, until: float, memory: bool) -> int | None:
         os.close(descriptor)
 
 
-def _end(pid: int) -> bool:
+def _end(pid: int) -> None:
     for member in list(tree(pid)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
-    return True

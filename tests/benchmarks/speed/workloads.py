@@ -75,7 +75,7 @@ EXPERT = Contender(
     "expert",
     "pictures:expert",
     "half",
-    tuple({"batch": batch, "workers": 1} for batch in (16, 64)),
+    ({"batch": 32, "workers": 1},),
 )
 OPENVINO = Contender("openvino bf16", "pictures:openvino", "half", batches(1, 8, 16, 32))
 ONNX_PICTURES = Contender(
