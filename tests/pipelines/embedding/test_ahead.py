@@ -66,8 +66,8 @@ def test_an_exception_is_raised_in_its_turn(threads: ThreadPoolExecutor) -> None
 
 
 def test_a_caller_that_stops_early_leaves_no_thread_waiting() -> None:
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(2, "stopped-early") as threads:
         found = work_ahead(threads, float, range(100), count=50, weigh=lambda n: 10, budget=1)
         next(found)
         found.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("stopped-early")]
