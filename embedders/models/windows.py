@@ -96,6 +96,7 @@ class WindowedAudio(BaseEmbedder):
     """Frames: twenty seconds of sound at the usual 50 frames a second. A core is as fast with half as many as with
     three times as many, and less is padded."""
     worth_trying: ClassVar[int] = 16
+    """A clip takes as long as a hundred captions."""
 
     def __init__(self, *, layer: str | int, normalize: bool, window_seconds: float | None) -> None:
         number = isinstance(layer, int) and not isinstance(layer, bool)

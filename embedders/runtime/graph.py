@@ -114,7 +114,7 @@ def _converted(network: Network) -> Any:
     module, example = network.build().eval().requires_grad_(False), network.example()
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of everything that could vary
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     frontend = FrontEndManager().load_by_framework("pytorch")
     # held until the conversion is done: the frontend does not hold it
     decoder = TorchScriptPythonDecoder(traced, example_input=example)

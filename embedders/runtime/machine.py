@@ -56,7 +56,7 @@ def prefers_half(device: str) -> bool:
 def _product_seconds(device: str, dtype: object) -> float:
     import torch
 
-    given = torch.ones(SIDE, SIDE, dtype=torch.float32, device=device).to(dtype)  # type: ignore[call-overload]
+    given = torch.ones(SIDE, SIDE, dtype=torch.float32, device=device).to(dtype)  # type: ignore[call-overload]  # a dtype
     best = float("inf")
     with torch.inference_mode():
         for _ in range(4):  # the first call pays for kernels

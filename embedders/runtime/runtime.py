@@ -99,7 +99,7 @@ class Runtime:
 
         streams = _lanes.__dict__.setdefault("streams", {})
         if self.device not in streams:
-            streams[self.device] = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+            streams[self.device] = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         with torch.cuda.device(self.device), torch.cuda.stream(streams[self.device]):
             yield
 

@@ -12,6 +12,7 @@ needs no vocabulary: a hash gives each word its place, which some share.
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -53,8 +54,9 @@ class _Counted(BaseEmbedder):
 
         return forward
 
+    @abstractmethod
     def _vectoriser(self) -> Any:
-        raise NotImplementedError
+        """Scikit-learn's, fitted."""
 
     def examples(self) -> list[str]:
         """Three texts of different words and lengths."""
