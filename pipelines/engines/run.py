@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -99,7 +99,7 @@ class _Run:
         self.columns = {column.name: column for column in writer.schema.columns}
         self.progress = Progress(plan.rows, plan.rows * len(self.columns), len(plan.parts))
         self.given_up = False
-        self._reading, self._counting = threading.Lock(), threading.RLock()
+        self._reading, self._counting, self._writing = threading.Lock(), threading.Lock(), threading.Lock()
         self._parts = plan.read(source)
         self._before = frozenset(writer.commits)
         self._left = len(plan.parts) - len(self._before)
@@ -108,11 +108,17 @@ class _Run:
                 self._resume(part, writer.commits[part.index].statuses)
 
     def work(self, engine: Engine) -> None:
-        """Embed and commit parts until none is left."""
-        for part, records in self._next_parts():
-            embedded = engine.embed(records, self._advance)
-            with self._counting:
-                self._commit(part, records, embedded)
+        """Embed and commit parts until none is left: one is committed while the next is embedded."""
+        with ThreadPoolExecutor(1, thread_name_prefix="commit") as thread:
+            committed: Future[None] | None = None
+            for part, records in self._next_parts():
+                embedded = engine.embed(records, self._advance)
+                self._examine(part, records, embedded)
+                if committed is not None:
+                    committed.result()
+                committed = thread.submit(self._commit, part, embedded)
+            if committed is not None:
+                committed.result()
 
     def _next_parts(self) -> Iterator[tuple[Part, list[Record]]]:
         while True:
@@ -140,21 +146,29 @@ class _Run:
             self.progress.cells_failed += failed
             self.observe(self.progress)
 
-    def _commit(self, part: Part, records: Sequence[Record], embedded: Embedded) -> None:
+    def _examine(self, part: Part, records: Sequence[Record], embedded: Embedded) -> None:
         if embedded.ids != [record.id for record in records]:
             raise ContractError(f"An engine returned other rows than those of part {part.index}")
+        with self._counting:
+            for name, cells in embedded.cells.items():
+                _fit(cells, self.columns[name])
+                self.breaker.count(name, cells)
+
+    def _commit(self, part: Part, embedded: Embedded) -> None:
+        with self._writing:
+            began = time.perf_counter()
+            table = self.writer.schema.table(embedded.ids, embedded.fields, embedded.cells)
+            self.writer.commit(part.index, table, embedded.seconds)
+            embedded.seconds["write"] = time.perf_counter() - began
+        with self._counting:
+            self._count(embedded)
+
+    def _count(self, embedded: Embedded) -> None:
         progress = self.progress
         progress.notes += [note for note in dict.fromkeys(embedded.notes) if note not in progress.notes]
         del progress.notes[NOTES_KEPT:]
         for name, count in embedded.usage.items():
             progress.usage[name] = progress.usage.get(name, 0) + count
-        for name, cells in embedded.cells.items():
-            _fit(cells, self.columns[name])
-            self.breaker.count(name, cells)
-        began = time.perf_counter()
-        table = self.writer.schema.table(embedded.ids, embedded.fields, embedded.cells)
-        self.writer.commit(part.index, table, embedded.seconds)
-        embedded.seconds["write"] = time.perf_counter() - began
         for stage, seconds in embedded.seconds.items():
             progress.seconds[stage] = progress.seconds.get(stage, 0.0) + seconds
         progress.parts_done += 1

@@ -32,7 +32,9 @@ class Gated:
 
     def start(self, *options: str, before: tuple[str, ...] = ()) -> Started:
         run = self.workload.start(self.out, *options, before=before, env={GATES: str(self.folder)})
-        assert run.until((self.folder / f"at {self.gate}").exists), run.end()
+        before = HALFWAY if self.gate == GATE else 0
+        # a part is committed while the next is embedded
+        assert run.until(lambda: (self.folder / f"at {self.gate}").exists() and self.committed == before), run.end()
         return run
 
     def open(self) -> None:

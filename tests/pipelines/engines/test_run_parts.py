@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from embedders import ContractError, SetupError, TooManyFailures, UsageError
+from embedders import ContractError, SetupError, StorageError, TooManyFailures, UsageError
 from pipelines import Record, VectorSet
 from pipelines.embedding import Embedded, columns_for
 from pipelines.engines import LocalEngine, Progress, Settings, described, make_engines, run_parts
@@ -152,6 +152,54 @@ def test_several_engines_work_at_the_same_time(run: Callable[..., Run]) -> None:
     columns = columns_for(["word"], {"word": "toy"})
     engines = [Meeting(columns, Settings(device="cpu", threads=1)) for _ in range(2)]
     assert run(["bell"] * 8, engines=engines)().parts_done == 4
+
+
+def test_a_part_is_committed_while_the_next_is_embedded(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting = threading.Barrier(2, timeout=5)
+    commit = Writer.commit
+
+    class Meeting(LocalEngine):
+        def embed(self, records: Sequence[Record], observe: Any = None) -> Embedded:
+            if records[0].fields["word"] != "bell":
+                meeting.wait()
+            return super().embed(records, observe)
+
+    def meeting_commit(self: Writer, index: int, *given: Any) -> None:
+        if index < 2:
+            meeting.wait()
+        commit(self, index, *given)
+
+    monkeypatch.setattr(Writer, "commit", meeting_commit)
+    engines = [Meeting(columns_for(["word"], {"word": "toy"}), Settings(device="cpu", threads=1))]
+    done = run(["bell", "bell", "drum", "drum", "wave", "wave"], engines=engines)
+    assert done().parts_done == 3
+    assert list(VectorSet.open(done.out)["word_letters"].status) == ["ok"] * 6
+
+
+def test_a_commit_that_fails_ends_the_run_one_part_later(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, embedded = Writer.commit, []
+
+    class Counting(LocalEngine):
+        def embed(self, records: Sequence[Record], observe: Any = None) -> Embedded:
+            embedded.append(records[0].fields["word"])
+            return super().embed(records, observe)
+
+    def failing(self: Writer, index: int, *given: Any) -> None:
+        if index == 1:
+            raise StorageError("The disk is full")
+        commit(self, index, *given)
+
+    monkeypatch.setattr(Writer, "commit", failing)
+    engines = [Counting(columns_for(["word"], {"word": "toy"}), Settings(device="cpu", threads=1))]
+    full = run(["bell", "drum", "wave", "star"], rows=1, engines=engines)
+    with pytest.raises(StorageError, match="The disk is full"):
+        full()
+    assert embedded == ["bell", "drum", "wave"]
+    assert len(full.committed) == 1
 
 
 def test_pro_20_an_error_of_one_engine_ends_the_others_after_their_part(run: Callable[..., Run]) -> None:
