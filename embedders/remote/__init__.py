@@ -2,7 +2,8 @@
 
 A URL in a table is text of a stranger. Whoever embeds it must not be led to what only this machine can reach: a
 database on loopback, the keys at a cloud's metadata address. :mod:`~embedders.remote.addresses` decides what a URL
-may lead to, :mod:`~embedders.remote.fetching` goes there and nowhere else, within limits of time and size::
+may lead to, :mod:`~embedders.remote.fetching` goes there and nowhere else, within limits of time and size that
+:mod:`~embedders.remote.wire` keeps::
 
     content = fetch("https://example.org/bells.jpg", Limits(), Policy(enabled=True, hosts=(".example.org",)))
 

@@ -17,13 +17,13 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-from embedders.errors import BadInput, EmbedError, SetupError, Status, UsageError
+from embedders.errors import BadInput, SetupError, Status, UsageError
 from embedders.redaction import redacted
 from embedders.remote.addresses import PRIVATE, Policy, Resolver, Target, addresses_of, look_up, target_of
-from embedders.remote.fetching import MOVED, PIECE, _Again, _connect, _Deadline, _explained, _pause, _Wire
+from embedders.remote.wire import MOVED, Deadline, MayPass, Wire, connect, explained, retry_after
 
 __all__ = ["Service"]
 
@@ -42,15 +42,6 @@ INPUT_REFUSED = (400, 413, 422)
 TRANSIENT = (408, 409, 500, 501, 502, 503, 504, 520, 522, 524, 529)
 """Timeout, conflict, and 5xx with those of content networks and of overload."""
 BUSY = 429
-
-
-class _Later(Exception):
-    """A failure that may pass: what it is if it does not, and the seconds that the service wants us to wait."""
-
-    def __init__(self, problem: EmbedError, pause: float | None = None) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
-        self.pause = pause
 
 
 class Service:
@@ -99,7 +90,7 @@ class Service:
         for attempt in range(self._retries + 1):
             try:
                 return self._answer(*self._ask(path, json.dumps(content), longest))
-            except _Later as later:
+            except MayPass as later:
                 if attempt == self._retries:
                     raise later.problem from later
                 backoff = min(BACKOFF * 2**attempt, LONGEST_BACKOFF) * random.uniform(0.5, 1)
@@ -114,36 +105,24 @@ class Service:
     def _ask(self, path: str, content: str, longest: int) -> tuple[http.client.HTTPResponse, bytes]:
         """The answer's head and its body; every wait is timed, every byte counted."""
         target = target_of(f"{self._url}/{path}", self._policy)
-        deadline = _Deadline(self._policy)
+        deadline = Deadline(self._policy)
         try:
-            with _explained(target, deadline), contextlib.closing(self._connect(target, deadline)) as wire:
-                key = f"Authorization: Bearer {self._key}\r\n" if self._key else ""
-                wire.send(
-                    f"POST {target.path} HTTP/1.1\r\n"
-                    f"Host: {target.authority}\r\n"
-                    "User-Agent: multimodal-embedders\r\n"
-                    "Accept: application/json\r\n"
-                    "Accept-Encoding: identity\r\n"
-                    "Content-Type: application/json\r\n"
-                    f"Content-Length: {len(content)}\r\n"
-                    f"{key}Connection: close\r\n\r\n{content}"
-                )
-                response = http.client.HTTPResponse(cast("Any", wire), method="POST")
-                response.begin()
+            with explained(target, deadline), contextlib.closing(self._connect(target, deadline)) as wire:
+                key = [f"Authorization: Bearer {self._key}"] if self._key else []
+                headers = ("Content-Type: application/json", f"Content-Length: {len(content)}", *key)
+                response = wire.ask("POST", target, "application/json", *headers, content=content)
                 return response, self._body(response, wire, longest)
-        except _Again as broken:
-            raise _Later(broken.problem) from broken
         except BadInput as problem:
             if problem.code == "URL_SECONDS":
-                raise _Later(problem) from problem
+                raise MayPass(problem) from problem
             if not problem.code.startswith("URL_"):
                 raise
             stop = SetupError(f"{self.host} cannot be asked: {problem}", "Check the base URL and the network")
             if problem.code in ("URL_CONNECT", "URL_NAME"):
-                raise _Later(stop) from problem
+                raise MayPass(stop) from problem
             raise stop from problem
 
-    def _connect(self, target: Target, deadline: _Deadline) -> _Wire:
+    def _connect(self, target: Target, deadline: Deadline) -> Wire:
         places = addresses_of(target, self._policy, self._resolve or look_up(deadline.wait()))
         public = [str(place[0]) for _, place in places if not _private(str(place[0]))]
         if public and not target.secure:
@@ -151,9 +130,9 @@ class Service:
                 f"{self.host} is asked by http, and leads to {public[0]}: text and key would travel open",
                 "Write https://; http is for loopback and private addresses",
             )
-        return _connect(target, self._policy, lambda host, port: places, deadline)
+        return connect(target, places, deadline)
 
-    def _body(self, response: http.client.HTTPResponse, wire: _Wire, longest: int) -> bytes:
+    def _body(self, response: http.client.HTTPResponse, wire: Wire, longest: int) -> bytes:
         excess = BadInput(Status.REMOTE_ERROR, "REMOTE_SIZE", f"{self.host} answers with more than {longest} bytes")
         if response.status != 200:
             wire.expect(ERROR_BYTES, excess)
@@ -163,15 +142,7 @@ class Service:
         declared = response.length
         if declared is not None and declared > longest:
             raise excess
-        wire.expect(longest, excess)
-        content = bytearray()
-        while piece := response.read(PIECE):
-            content += piece
-            if len(content) > longest:
-                raise excess
-        if declared is not None and len(content) != declared:
-            raise http.client.IncompleteRead(b"", declared - len(content))
-        return bytes(content)
+        return wire.content(response, longest, excess)
 
     def _answer(self, response: http.client.HTTPResponse, body: bytes) -> Any:
         if response.status != 200:
@@ -196,7 +167,7 @@ class Service:
         said, code = _said(body)
         told = f"{self.host} answers {status}" + (f": {self.quoted(said)}" if said else "")
         problem = BadInput(Status.REMOTE_ERROR, f"HTTP_{status}", told)
-        pause = _pause(response.getheader("Retry-After"))
+        pause = retry_after(response.getheader("Retry-After"))
         if status in INPUT_REFUSED:
             return problem
         if status in KEY_REFUSED:  # its words are left out: services quote the key they refuse
@@ -207,9 +178,9 @@ class Service:
         if status == BUSY and code == "insufficient_quota":
             return SetupError(told, "The account has no credit left; what is committed stays")
         if status == BUSY:
-            return _Later(SetupError(told, "Run the same command again later: what is committed stays"), pause)
+            return MayPass(SetupError(told, "Run the same command again later: what is committed stays"), pause)
         if status in TRANSIENT:
-            return _Later(problem, pause)
+            return MayPass(problem, pause)
         if status in MOVED:
             place = urlsplit(response.getheader("Location") or "").hostname or "elsewhere"
             return SetupError(

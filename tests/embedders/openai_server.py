@@ -194,7 +194,7 @@ FAULTS: dict[str, Callable[[Answer, Answer], Response]] = {
     "deep-json": lambda asked, good: Response(b"[" * 50_000, media_type="application/json"),
     "page": lambda asked, good: Response("<html>log in</html>", media_type="text/html"),
     "packed": lambda asked, good: Response(
-        gzip.compress(json.dumps(good).encode()),
+        gzip.compress(json.dumps(good).encode(), mtime=0),
         media_type="application/json",
         headers={"Content-Encoding": "gzip"},
     ),

@@ -34,7 +34,7 @@ def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise AssertionError("a socket was made")
 
-    monkeypatch.setattr("embedders.remote.fetching.socket.socket", refuse)
+    monkeypatch.setattr("embedders.remote.wire.socket.socket", refuse)
 
 
 def refusal(url: str, policy: Policy = ON, *found: str) -> str:

@@ -169,14 +169,14 @@ def leading_to(place: str) -> Any:
 
 
 def test_http_to_a_public_address_is_refused_before_any_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedders.remote.fetching.socket.socket", None)
+    monkeypatch.setattr("embedders.remote.wire.socket.socket", None)
     with pytest.raises(UsageError, match=r"leads to 93\.184\.216\.34: text and key would travel open"):
         ask("http://service.example/v1", resolve=leading_to("93.184.216.34"))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_cloud_s_metadata_is_never_asked(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedders.remote.fetching.socket.socket", None)
+    monkeypatch.setattr("embedders.remote.wire.socket.socket", None)
     with pytest.raises(SetupError, match=r"leads to 169\.254\.169\.254"):
         ask(f"{scheme}://service.example/v1", resolve=leading_to("169.254.169.254"))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from embedders import BadInput, Limits
-from embedders.remote import Policy, fetch, fetching
+from embedders.remote import Policy, fetch, fetching, wire
 from embedders.remote.addresses import Address
 from tests.hostile.servers import CERTIFICATE, HOST, KEY, Script, Server, answer, chunked, endless, here, serving
 
@@ -75,7 +75,7 @@ CASES: dict[str, tuple[str, bytes]] = {
     "cut in the headers": ("remote_error/URL_SHORT", b""),
     "gzip": (
         "remote_error/URL_ENCODING",
-        answer("200 OK", "Content-Encoding: gzip", body=gzip.compress(bytes(100_000))),
+        answer("200 OK", "Content-Encoding: gzip", body=gzip.compress(bytes(100_000), mtime=0)),
     ),
     "gzip in transfer": (
         "remote_error/URL_ENCODING",
@@ -143,8 +143,8 @@ def test_what_does_not_pass_ends_with_its_last_answer() -> None:
     [
         ("2", 2.0),
         ("0", 0.0),
-        ("9999999999", fetching.LONGEST_PAUSE),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", fetching.LONGEST_PAUSE),
+        ("9999999999", wire.LONGEST_PAUSE),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", wire.LONGEST_PAUSE),
         ("Sat, 01 Jan 2000 00:00:00 GMT", 0.0),
         ("soon", None),
         ("-5", None),
@@ -224,7 +224,7 @@ def test_sec_02_a_name_is_resolved_once_and_connected_to_where_it_was_judged(
     def flipping(host: str, port: int) -> Sequence[Address]:
         return [(socket.AF_INET, (place, port)) for place in next(flips)]
 
-    monkeypatch.setattr("embedders.remote.fetching.socket.socket", Recorded)
+    monkeypatch.setattr("embedders.remote.wire.socket.socket", Recorded)
     with pytest.raises(BadInput, match="takes no connection"):
         fetch(f"http://{HOST}/a", SMALL, Policy(enabled=True), resolve=flipping)
     assert connected == [("93.184.216.34", 80), ("93.184.216.35", 80)]
@@ -269,9 +269,9 @@ def context(tmp_path: Path) -> Iterator[ssl.SSLContext]:
         (tmp_path / f"{name}.pem").write_text(f"-----BEGIN {kind}-----{text}-----END {kind}-----\n")
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
-    fetching._trust.cache_clear()
+    wire.trust.cache_clear()
     yield made
-    fetching._trust.cache_clear()
+    wire.trust.cache_clear()
 
 
 def test_net_11_a_certificate_that_nobody_signed_is_refused(context: ssl.SSLContext) -> None:
