@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from embedders.base import HEAD, BaseEmbedder, EmbedderSpec, Forward
 from embedders.errors import EmbedError, SetupError, UsageError
 from embedders.models.head import CONFIG, EPSILON, WEIGHTS, Head, Layer
+from embedders.models.on_another import OnAnother
 from embedders.weights import sha256_file
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ FORMAT = 1
 """Version of a head's folder; a later one is refused."""
 
 
-class Aligned(BaseEmbedder):
+class Aligned(OnAnother):
     """The embedder that a head was learned for, followed by the head: unit vectors comparable with the anchor's.
 
     ``head`` is the folder. Everything before the vectors (decoding, windows, flags, batches) is the embedder's own.
@@ -49,7 +50,7 @@ class Aligned(BaseEmbedder):
     @property
     def spec(self) -> EmbedderSpec:
         """The anchor's dimensions at unit length; details hold those of the embedder below, and the method."""
-        below, anchor = self.base.spec, self.config["anchor"]
+        below, anchor = self.below.spec, self.config["anchor"]
         return EmbedderSpec(
             below.modality,
             f"{anchor['space']}{HEAD}{sha256_file(self.folder / WEIGHTS)[:16]}",
@@ -65,7 +66,7 @@ class Aligned(BaseEmbedder):
     @property
     def weights_identity(self) -> Mapping[str, Any]:
         """The SHA-256 of the head beside the weights below; a ``seed`` where those, or the anchor's, are random."""
-        below = dict(self.base.weights_identity)
+        below = dict(self.below.weights_identity)
         seeds = [weights["seed"] for weights in (below, self.config["anchor"]["weights"]) if "seed" in weights]
         return {
             "head_sha256": sha256_file(self.folder / WEIGHTS),
@@ -74,49 +75,33 @@ class Aligned(BaseEmbedder):
         }
 
     @property
-    def batch_cost(self) -> int:  # type: ignore[override]  # that of the embedder it stands on
-        """That of the embedder below: the head's own need is nothing beside it."""
-        return self.base.batch_cost
-
-    @property
-    def accelerators(self) -> tuple[str, ...]:  # type: ignore[override]  # as well
-        """Those of the embedder below; the head is plain torch in fp32 whatever runs that."""
-        return self.base.accelerators
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """As every embedder's, with the versions of all libraries that the embedder below depends on."""
-        found = super().identity
-        return {**found, "versions": {**self.base.identity["versions"], **found["versions"]}}
-
-    @property
     def media_side(self) -> int | None:
         """That of the embedder below."""
-        return self.base.media_side
+        return self.below.media_side
 
     def prepare(self, media: Any) -> Any:
         """What the embedder below makes of it."""
-        return self.base.prepare(media)
+        return self.below.prepare(media)
 
     def prepare_fast(self, media: Any) -> Any:
         """What the embedder below makes of it where speed is preferred."""
-        return self.base.prepare_fast(media)
+        return self.below.prepare_fast(media)
 
     def cost(self, sample: Any) -> int:
         """That of the embedder below."""
-        return self.base.cost(sample)
+        return self.below.cost(sample)
 
     def flags(self, sample: Any) -> tuple[str, ...]:
         """Those of the embedder below."""
-        return self.base.flags(sample)
+        return self.below.flags(sample)
 
     def collate(self, samples: Sequence[Any]) -> Any:
         """As the embedder below does."""
-        return self.base.collate(samples)
+        return self.below.collate(samples)
 
     def examples(self) -> Sequence[Any]:
         """Those of the embedder below."""
-        return self.base.examples()
+        return self.below.examples()
 
     def load(self, runtime: Runtime) -> Forward:
         """The embedder below in the runtime's precision, then the head in fp32.
@@ -126,13 +111,13 @@ class Aligned(BaseEmbedder):
         import torch
 
         recorded = self.config["embedder"]
-        if _content(self.base.weights_identity) != _content(recorded["weights"]):
+        if _content(self.below.weights_identity) != _content(recorded["weights"]):
             raise SetupError(
                 f"The head in {str(self.folder)!r} was learned for {recorded['name']} with the weights "
-                f"{recorded['weights']}; today's are {dict(self.base.weights_identity)}",
+                f"{recorded['weights']}; today's are {dict(self.below.weights_identity)}",
                 "Bring those weights back, or align again",
             )
-        below = self.base.forward(runtime)
+        below = self.below.forward(runtime)
         dims = (int(recorded["dim"]), int(self.config["anchor"]["dim"]))
         head = Head.read(self.folder / WEIGHTS, self.config["layers"], dims).to(runtime.device)
 
@@ -172,7 +157,7 @@ class Aligned(BaseEmbedder):
         return found
 
     @cached_property
-    def base(self) -> BaseEmbedder:
+    def below(self) -> BaseEmbedder:
         """The embedder below, as it was when the head was learned."""
         from embedders.registry import registry
 

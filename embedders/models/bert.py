@@ -13,24 +13,18 @@ import functools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from embedders.base import BaseEmbedder, EmbedderSpec, Forward
+from embedders.base import EmbedderSpec, Forward
 from embedders.errors import BadInput, SetupError, Status, UsageError, nearest
 from embedders.models.pooling import unit
-from embedders.models.pretrained import (
-    folder_of,
-    identity_of,
-    load_config,
-    load_model,
-    quiet,
-    token_limit,
-)
+from embedders.models.pretrained import Family, Pretrained, folder_of, token_limit
 from embedders.models.sentence_folder import FILES, Recipe, load_projection, read_recipe
 from embedders.models.token_batch import Batch, collated, of_texts, pool
 from embedders.models.tokens import Tokenizer, Tokens
 from embedders.runtime import Network
-from embedders.weights import Hub, Seeded, Weights, resolve
+from embedders.weights import Seeded
 
 if TYPE_CHECKING:
     import torch
@@ -54,21 +48,19 @@ class Facts:
     recipe: Recipe
 
 
-SEEDED = Facts("bert", 768, 512, Recipe(max_tokens=512))
-TABLE: dict[str, tuple[Hub, Facts]] = {
-    hub.repo: (hub, facts)
-    for hub, facts in (
-        (Hub("google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594"), SEEDED),
-        (
-            Hub("sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"),
-            Facts("bert", 384, 512, Recipe(max_tokens=256, normalize=True)),
-        ),
-    )
+PUBLISHED: dict[str, tuple[str, Facts]] = {
+    "google-bert/bert-base-uncased": (
+        "86b5e0934494bd15c9632b12f734a8a67f723594",
+        Facts("bert", 768, 512, Recipe(max_tokens=512)),
+    ),
+    "sentence-transformers/all-MiniLM-L6-v2": (
+        "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+        Facts("bert", 384, 512, Recipe(max_tokens=256, normalize=True)),
+    ),
 }
-KNOWN: dict[str, Weights] = {name: hub for name, (hub, _) in TABLE.items()}
 
 
-class Bert(BaseEmbedder):
+class Bert(Pretrained[Facts]):
     """Text to the pooled token states of an encoder.
 
     ``weights`` is a hub id, a folder written by ``save_pretrained`` or by sentence-transformers, or ``random:SEED``
@@ -83,9 +75,17 @@ class Bert(BaseEmbedder):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
-    batch_cost: ClassVar[int] = 1024
-    """Tokens. A core is as fast with half as many as with four times as many, and less is padded."""
+    batch_cost: ClassVar[int] = 2048
+    """Tokens. A core is as fast with a quarter as with twice as many, and less is padded."""
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
+    family = Family(
+        "Bert",
+        PUBLISHED,
+        "google-bert/bert-base-uncased",
+        described=("modules.json", "config.json"),
+        beside=FILES,
+        unused=("pooler.",),
+    )
 
     def __init__(
         self,
@@ -116,16 +116,6 @@ class Bert(BaseEmbedder):
         self._lock = threading.Lock()
 
     @functools.cached_property
-    def _weights(self) -> Weights:
-        return resolve(self._option, KNOWN)
-
-    @functools.cached_property
-    def _facts(self) -> Facts:
-        """What the folder says, before the options."""
-        known = next((facts for hub, facts in TABLE.values() if hub == self._weights), None)
-        return SEEDED if isinstance(self._weights, Seeded) else known or self._read_facts()
-
-    @functools.cached_property
     def _recipe(self) -> Recipe:
         """What is done: the folder's recipe, with the options over it."""
         recipe = dataclasses.replace(self._facts.recipe, **self._chosen)
@@ -138,16 +128,11 @@ class Bert(BaseEmbedder):
     def spec(self) -> EmbedderSpec:
         """The space is the model and the pooling; texts with different prompts may be compared."""
         recipe, facts = self._recipe, self._facts
-        space = f"transformers:{identity_of(self._weights, KNOWN)}/pooling={recipe.pooling}"
+        space = f"transformers:{self._label}/pooling={recipe.pooling}"
         dim = recipe.projections[-1].dim if recipe.projections else facts.dim
         details = {"kind": facts.kind, **dataclasses.asdict(recipe)}
         details["projections"] = list(details["projections"])
         return EmbedderSpec("text", space, dim, recipe.normalize, details)
-
-    @property
-    def weights_identity(self) -> dict[str, Any]:
-        """The hub's commit, the folder's SHA-256, or the seed."""
-        return self._weights.identity
 
     @property
     def _tokenizer(self) -> Tokenizer:
@@ -197,7 +182,7 @@ class Bert(BaseEmbedder):
         """
         import torch
 
-        recipe = self._recipe
+        recipe, budget = self._recipe, runtime.budget(self.batch_cost)
 
         def build() -> torch.nn.Module:
             from embedders.models.bert_networks import TextEncoder
@@ -214,7 +199,7 @@ class Bert(BaseEmbedder):
         @torch.inference_mode()
         def forward(batch: Batch) -> torch.Tensor:
             pieces = []
-            for part in batch.pieces(self.batch_cost):
+            for part in batch.pieces(budget):
                 (hidden,) = trunk(batch.ids[part], batch.types[part], batch.attended[part])
                 pieces.append(pool(hidden, batch.pooled[part].to(hidden.device), recipe.pooling))
             vectors = of_texts(torch.cat(pieces), batch, recipe.pooling)
@@ -232,17 +217,8 @@ class Bert(BaseEmbedder):
             "Зелёный двигатель гудит, while two striped drums wait.",
         ]
 
-    def _model(self) -> Any:
-        if isinstance(self._weights, Seeded):
-            from transformers import BertConfig, BertModel
-
-            with quiet(), self._weights.generator():
-                return BertModel(BertConfig())
-        folder = folder_of(self._weights, also=FILES)
-        found = self._read_facts()
-        if found != self._facts:
-            raise SetupError(f"{folder} holds {found}; {self._option!r} is known as {self._facts}")
-        return load_model(folder / self._recipe.transformer, unused=("pooler.",))
+    def _inside(self) -> str:
+        return self._recipe.transformer
 
     def _projections(self) -> list[torch.nn.Module]:
         if not self._recipe.projections:
@@ -250,10 +226,9 @@ class Bert(BaseEmbedder):
         folder = folder_of(self._weights, also=FILES)
         return [load_projection(folder, projection) for projection in self._recipe.projections]
 
-    def _read_facts(self) -> Facts:
-        folder = folder_of(self._weights, one_of=("modules.json", "config.json"), also=FILES)
+    def _read_facts(self, folder: Path) -> Facts:
         recipe = read_recipe(folder)
-        config = load_config(folder / recipe.transformer)
+        config = self._config(folder / recipe.transformer)
         if getattr(config, "is_encoder_decoder", False):
             raise SetupError(f"{self._option!r} is of kind {config.model_type!r}: an encoder with a decoder")
         positions = getattr(config, "max_position_embeddings", None)

@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from embedders.base import BaseEmbedder, EmbedderSpec, Forward
+from embedders.base import EmbedderSpec, Forward
 from embedders.errors import BadInput, Status, UsageError, nearest
-from embedders.models.clap_source import DEFAULT, Source
+from embedders.models.clap_source import DEFAULT, WORDS, Clap
 from embedders.models.fixed_windows import FixedWindows
 from embedders.models.log_mel import ClapEar
 from embedders.models.pooling import unit
+from embedders.models.pretrained import folder_of
+from embedders.models.token_batch import collated
 from embedders.models.tokens import Tokenizer, Tokens
 from embedders.runtime import Network, Run
+from embedders.weights import Seeded
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ClapAudio", "ClapText"]
 
 
-class ClapAudio(FixedWindows):
+class ClapAudio(Clap, FixedWindows):
     """The audio tower of CLAP: one vector per clip, in the space of ClapText with the same weights.
 
     ``weights`` is a hub id (``org/name`` or ``org/name@revision``), a folder written by ``save_pretrained``, or
@@ -47,12 +48,12 @@ class ClapAudio(FixedWindows):
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
 
     def __init__(self, *, weights: str | Path = DEFAULT, normalize: bool = True) -> None:
-        self._source = Source(str(weights))
+        self._option = str(weights)
         self._normalize = bool(normalize)
 
     @property
     def _ear(self) -> ClapEar:
-        return self._source.facts.ear
+        return self._facts.ear
 
     def _held(self, samples: int) -> int:
         return samples
@@ -66,24 +67,19 @@ class ClapAudio(FixedWindows):
             "windows": "consecutive, averaged by how much of the clip they hold",
             "projection": "post",
         }
-        return EmbedderSpec("audio", self._source.space, self._source.facts.dim, self._normalize, details)
-
-    @property
-    def weights_identity(self) -> dict[str, Any]:
-        """The hub's commit, the folder's SHA-256, or the seed."""
-        return self._source.weights.identity
+        return EmbedderSpec("audio", self._space, self._facts.dim, self._normalize, details)
 
     def load(self, runtime: Runtime) -> Forward:
         """The audio tower on the device; raises SetupError where files are missing or are of another model."""
         import torch
 
-        source, ear = self._source, self._ear
+        ear = self._ear
 
         @functools.cache
         def build() -> tuple[torch.nn.Module, torch.nn.Module]:
             from embedders.models.encoder_networks import ClapSound, PooledHead
 
-            model = source.model()
+            model = self._model()
             return ClapSound(model.audio_model), PooledHead(model.audio_projection)
 
         def example() -> tuple[torch.Tensor]:
@@ -95,10 +91,10 @@ class ClapAudio(FixedWindows):
         def pooled(features: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
             return head(trunk(features)[0].float())[0]
 
-        return self._averaged(pooled, self._normalize)
+        return self._averaged(pooled, self._normalize, runtime.budget(self.batch_cost))
 
 
-class ClapText(BaseEmbedder):
+class ClapText(Clap):
     """The text tower of CLAP: one vector per text, in the space of ClapAudio with the same weights.
 
     ``weights`` as there. A text of more tokens than the model reads (512) is cut and flagged ``truncated_text``, or
@@ -113,7 +109,7 @@ class ClapText(BaseEmbedder):
     def __init__(self, *, weights: str | Path = DEFAULT, normalize: bool = True, on_truncate: str = "flag") -> None:
         if on_truncate not in ("flag", "error"):
             raise UsageError(f"on_truncate is {on_truncate!r}", nearest(str(on_truncate), ("flag", "error")))
-        self._source = Source(str(weights))
+        self._option = str(weights)
         self._normalize = bool(normalize)
         self._refuse = on_truncate == "error"
         self._lock = threading.Lock()
@@ -122,16 +118,11 @@ class ClapText(BaseEmbedder):
     def spec(self) -> EmbedderSpec:
         """The dimension is the joint space's; the space is the model, a branch of the hub its commit."""
         details = {
-            "tokens": self._source.facts.tokens,
+            "tokens": self._facts.tokens,
             "pooling": "pooler of the first token",
             "projection": "post",
         }
-        return EmbedderSpec("text", self._source.space, self._source.facts.dim, self._normalize, details)
-
-    @property
-    def weights_identity(self) -> dict[str, Any]:
-        """The hub's commit, the folder's SHA-256, or the seed."""
-        return self._source.weights.identity
+        return EmbedderSpec("text", self._space, self._facts.dim, self._normalize, details)
 
     @property
     def _tokenizer(self) -> Tokenizer:
@@ -140,13 +131,16 @@ class ClapText(BaseEmbedder):
 
     @functools.cached_property
     def _made_tokenizer(self) -> Tokenizer:
-        return self._source.tokenizer()
+        if isinstance(self._weights, Seeded):
+            return Tokenizer.of_characters(self._facts.tokens)
+        folder = folder_of(self._weights, ("tokenizer.json", "vocab.json", "tokenizer_config.json"), WORDS)
+        return Tokenizer.of(folder, self._facts.tokens, lower=False)
 
     def prepare(self, media: str) -> Tokens:
         """The text's tokens; raises BadInput for a text too long, if those are to be refused."""
         tokens = self._tokenizer(media)
         if tokens.truncated and self._refuse:
-            raise BadInput(Status.LIMIT, "TXT_TRUNCATED", f"more than {self._source.facts.tokens} tokens")
+            raise BadInput(Status.LIMIT, "TXT_TRUNCATED", f"more than {self._facts.tokens} tokens")
         return tokens
 
     def cost(self, sample: Tokens) -> int:
@@ -159,26 +153,20 @@ class ClapText(BaseEmbedder):
 
     def collate(self, samples: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids padded on the right, and which of them are tokens: both ``(n, tokens)`` int64."""
-        import torch
-
-        shape = (len(samples), max(len(sample.ids) for sample in samples))
-        ids, attended = np.full(shape, self._tokenizer.pad, np.int64), np.zeros(shape, np.int64)
-        for row, sample in enumerate(samples):
-            ids[row, : len(sample.ids)] = sample.ids
-            attended[row, : len(sample.ids)] = 1
-        return torch.from_numpy(ids), torch.from_numpy(attended)
+        batch = collated(samples, self._tokenizer.pad, unpooled=0)
+        return batch.ids, batch.attended
 
     def load(self, runtime: Runtime) -> Forward:
         """The text tower on the device; raises SetupError where files are missing or are of another model."""
         import torch
 
-        source, normalize = self._source, self._normalize
+        normalize = self._normalize
 
         @functools.cache
         def build() -> tuple[torch.nn.Module, torch.nn.Module]:
             from embedders.models.encoder_networks import ClapWords, PooledHead
 
-            model = source.model()
+            model = self._model()
             head = PooledHead(model.text_projection, model.text_model.pooler)
             return ClapWords(model.text_model), head
 

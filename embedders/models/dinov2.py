@@ -8,22 +8,20 @@ Papers: DINOv2 (arXiv 2304.07193), registers (2309.16588).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from embedders.base import BaseEmbedder, EmbedderSpec, Forward
+from embedders.base import EmbedderSpec, Forward
 from embedders.errors import SetupError, UsageError, nearest
 from embedders.modality import Pixels
 from embedders.models.framing import Framing, of_transformers
 from embedders.models.pixels import example_pictures
 from embedders.models.pooling import unit
-from embedders.models.pretrained import folder_of, identity_of, load_config, load_model, quiet
+from embedders.models.pretrained import Family, Pretrained
 from embedders.models.settings import PREPROCESSING, read_settings
 from embedders.runtime import Network
-from embedders.weights import Hub, Seeded, Weights, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DinoV2"]
 
-KINDS = ("dinov2", "dinov2_with_registers")
 POOLINGS = ("cls", "mean", "cls+mean")
 
 
@@ -45,13 +42,13 @@ class Facts:
     preprocess: Framing
 
 
-PUBLISHED = Framing(
+FRAMING = Framing(
     (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bicubic", scaled=(256, 256), rounds_down=True
 )
 """The preprocessing of all four models that facebook published, whatever picture size their positions are for."""
 
-TABLE: dict[str, tuple[Hub, Facts]] = {
-    f"facebook/dinov2-{name}": (Hub(f"facebook/dinov2-{name}", revision), Facts(width, 0, PUBLISHED))
+PUBLISHED: dict[str, tuple[str, Facts]] = {
+    f"facebook/dinov2-{name}": (revision, Facts(width, 0, FRAMING))
     for name, revision, width in (
         ("small", "ed25f3a31f01632728cabb09d1542f84ab7b0056", 384),
         ("base", "f9e44c814b77203eaa57a6bdbbd535f21ede1415", 768),
@@ -60,14 +57,9 @@ TABLE: dict[str, tuple[Hub, Facts]] = {
     )
 }
 """Revisions as mteb 2.26 pins them; widths and preprocessing of the models' own configurations."""
-KNOWN: dict[str, Weights] = {name: hub for name, (hub, _) in TABLE.items()}
-
-SEEDED = TABLE["facebook/dinov2-base"][1]
-SHAPE: dict[str, Any] = {"image_size": 518, "patch_size": 14}
-"""Of dinov2-base, which takes seeded parameters, where upstream's defaults are others."""
 
 
-class DinoV2(BaseEmbedder):
+class DinoV2(Pretrained[Facts]):
     """One vector per picture from DINOv2's last states; unit length unless ``normalize`` is false.
 
     ``weights`` is a hub id (``org/name`` or ``org/name@revision``), a folder written by ``save_pretrained`` with
@@ -80,6 +72,14 @@ class DinoV2(BaseEmbedder):
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch", "pillow")
     batch_cost: ClassVar[int] = 32
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
+    family = Family(
+        "Dinov2",
+        PUBLISHED,
+        "facebook/dinov2-base",
+        {"image_size": 518, "patch_size": 14},
+        kinds=("dinov2", "dinov2_with_registers"),
+        unused=("embeddings.mask_token",),  # only training replaces patches by it
+    )
 
     def __init__(
         self, *, weights: str | Path = "facebook/dinov2-base", pooling: str = "cls", normalize: bool = True
@@ -90,28 +90,14 @@ class DinoV2(BaseEmbedder):
         self._pooling = pooling
         self._normalize = bool(normalize)
 
-    @functools.cached_property
-    def _weights(self) -> Weights:
-        return resolve(self._option, KNOWN)
-
-    @functools.cached_property
-    def _facts(self) -> Facts:
-        known = next((facts for hub, facts in TABLE.values() if hub == self._weights), None)
-        return SEEDED if isinstance(self._weights, Seeded) else known or self._read_facts()
-
     @property
     def spec(self) -> EmbedderSpec:
         """The space is the model and the pooling; a branch of the hub, its commit."""
         facts = self._facts
-        space = f"transformers:dinov2/{identity_of(self._weights, KNOWN)}/pooling={self._pooling}"
+        space = f"transformers:dinov2/{self._label}/pooling={self._pooling}"
         dim = facts.width * (1 + self._pooling.count("+"))
         details = {"preprocess": facts.preprocess.details, "resize_backend": "pillow", "pooling": self._pooling}
         return EmbedderSpec("image", space, dim, self._normalize, details)
-
-    @property
-    def weights_identity(self) -> dict[str, Any]:
-        """The hub's commit, the folder's SHA-256, or the seed."""
-        return self._weights.identity
 
     @property
     def media_side(self) -> int:
@@ -159,24 +145,8 @@ class DinoV2(BaseEmbedder):
         """Three small pictures of different size."""
         return example_pictures()
 
-    def _model(self) -> Any:
-        if isinstance(self._weights, Seeded):
-            from transformers import Dinov2Config, Dinov2Model
-
-            with quiet(), self._weights.generator():
-                return Dinov2Model(Dinov2Config(**SHAPE))
-        folder = folder_of(self._weights, also=("config.json", *PREPROCESSING))
-        found = self._read_facts()
-        if found != self._facts:
-            raise SetupError(f"{folder} holds {found}; {self._option!r} is known as {self._facts}")
-        # only training replaces patches by this token
-        return load_model(folder, unused=("embeddings.mask_token",))
-
-    def _read_facts(self) -> Facts:
-        folder = folder_of(self._weights, one_of=("config.json",), also=PREPROCESSING)
-        config = load_config(folder)
-        if config.model_type not in KINDS:
-            raise SetupError(f"{self._option!r} is of kind {config.model_type!r}", f"Known: {', '.join(KINDS)}")
+    def _read_facts(self, folder: Path) -> Facts:
+        config = self._config(folder)
         settings = read_settings(folder, "image_processor")
         if not settings:
             raise SetupError(

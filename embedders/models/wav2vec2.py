@@ -10,16 +10,15 @@ Papers: wav2vec 2.0 (arXiv 2006.11477), HuBERT (2106.07447), WavLM (2110.13900),
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from embedders.base import EmbedderSpec, Forward
 from embedders.errors import SetupError, UsageError
-from embedders.models.pretrained import folder_of, identity_of, load_config, load_model, quiet
+from embedders.models.pretrained import Family, Pretrained, folder_of
+from embedders.models.settings import PREPROCESSING, read_settings
 from embedders.models.windows import Stem, WindowedAudio
-from embedders.weights import Hub, Seeded, Weights, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from embedders.runtime import Runtime
 
 __all__ = ["Wav2Vec2"]
-
-KINDS = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
-PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 
 # the extractor of transformers adds 1e-7 to the variance
 EPSILON = 1e-7
@@ -50,21 +46,16 @@ def _base(kind: str, standardise: bool = True) -> Facts:
     return Facts(kind, 768, 12, Stem(KERNELS, STRIDES, 16_000, standardise, EPSILON))
 
 
-SEEDED = _base("wav2vec2")
-TABLE: dict[str, tuple[Hub, Facts]] = {
-    hub.repo: (hub, facts)
-    for hub, facts in (
-        (Hub("facebook/wav2vec2-base", "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8"), _base("wav2vec2")),
-        (Hub("facebook/wav2vec2-base-960h", "22aad52d435eb6dbaf354bdad9b0da84ce7d6156"), _base("wav2vec2")),
-        (Hub("facebook/hubert-base-ls960", "dba3bb02fda4248b6e082697eee756de8fe8aa8a"), _base("hubert")),
-        # trained on samples as they are
-        (Hub("microsoft/wavlm-base-plus", "4c66d4806a428f2e922ccfa1a962776e232d487b"), _base("wavlm", False)),
-    )
+PUBLISHED: dict[str, tuple[str, Facts]] = {
+    "facebook/wav2vec2-base": ("0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8", _base("wav2vec2")),
+    "facebook/wav2vec2-base-960h": ("22aad52d435eb6dbaf354bdad9b0da84ce7d6156", _base("wav2vec2")),
+    "facebook/hubert-base-ls960": ("dba3bb02fda4248b6e082697eee756de8fe8aa8a", _base("hubert")),
+    # trained on samples as they are
+    "microsoft/wavlm-base-plus": ("4c66d4806a428f2e922ccfa1a962776e232d487b", _base("wavlm", False)),
 }
-KNOWN: dict[str, Weights] = {name: hub for name, (hub, _) in TABLE.items()}
 
 
-class Wav2Vec2(WindowedAudio):
+class Wav2Vec2(Pretrained[Facts], WindowedAudio):
     """Sound to the hidden states of a speech model, averaged over time.
 
     ``weights`` is a hub id (``org/name`` or ``org/name@revision``), a folder written by ``save_pretrained``, or
@@ -75,6 +66,13 @@ class Wav2Vec2(WindowedAudio):
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch", "soxr")
     accelerators: ClassVar[tuple[str, ...]] = ("openvino",)
+    family = Family(
+        "Wav2Vec2",
+        PUBLISHED,
+        "facebook/wav2vec2-base",
+        kinds=("wav2vec2", "hubert", "wavlm", "data2vec-audio"),
+        unused=("masked_spec_embed",),  # only training replaces frames by it; some checkpoints lack it
+    )
 
     def __init__(
         self,
@@ -88,13 +86,8 @@ class Wav2Vec2(WindowedAudio):
         self._option = weights
 
     @functools.cached_property
-    def _weights(self) -> Weights:
-        return resolve(self._option, KNOWN)
-
-    @functools.cached_property
     def _facts(self) -> Facts:
-        known = next((facts for hub, facts in TABLE.values() if hub == self._weights), None)
-        facts = SEEDED if isinstance(self._weights, Seeded) else known or self._read_facts()
+        facts = self._expected()
         if isinstance(self._layer, int) and not 0 <= self._layer <= facts.layers:
             raise UsageError(
                 f"There is no layer {self._layer} in {self._option!r}",
@@ -110,14 +103,9 @@ class Wav2Vec2(WindowedAudio):
     def spec(self) -> EmbedderSpec:
         """The space is the model and the layer; a branch of the hub, its commit."""
         facts = self._facts
-        space = f"transformers:{identity_of(self._weights, KNOWN)}/layer={self._layer}"
+        space = f"transformers:{self._label}/layer={self._layer}"
         details = {"kind": facts.kind, **self._details()}
         return EmbedderSpec("audio", space, facts.dim, self._normalize, details)
-
-    @property
-    def weights_identity(self) -> dict[str, Any]:
-        """The hub's commit, the folder's SHA-256, or the seed."""
-        return self._weights.identity
 
     def load(self, runtime: Runtime) -> Forward:
         """Load the bare model; the heads of fine-tuned checkpoints are dropped.
@@ -136,26 +124,10 @@ class Wav2Vec2(WindowedAudio):
 
         return self._pooled(runtime.network(self._network(build)), runtime)
 
-    def _model(self) -> Any:
-        if isinstance(self._weights, Seeded):
-            from transformers import Wav2Vec2Config, Wav2Vec2Model
-
-            with quiet(), self._weights.generator():
-                return Wav2Vec2Model(Wav2Vec2Config())
-        folder = folder_of(self._weights, also=("config.json", *PREPROCESSING))
-        found = self._read_facts()
-        if found != self._facts:
-            raise SetupError(f"{folder} holds {found}; {self._option!r} is known as {self._facts}")
-        # only training replaces frames by this vector; some checkpoints lack it
-        return load_model(folder, unused=("masked_spec_embed",))
-
-    def _read_facts(self) -> Facts:
-        """Facts from ``config.json`` and the preprocessing beside it; without the latter upstream's defaults."""
-        config = load_config(folder_of(self._weights, one_of=("config.json",), also=PREPROCESSING))
-        if config.model_type not in KINDS:
-            raise SetupError(f"{self._option!r} is of kind {config.model_type!r}", f"Known: {', '.join(KINDS)}")
-        one_of = PREPROCESSING if isinstance(self._weights, Hub) else ("config.json",)
-        settings = _preprocessing(folder_of(self._weights, one_of=one_of))
+    def _read_facts(self, folder: Path) -> Facts:
+        """Of a local folder without preprocessing it is upstream's default; a repository must have some."""
+        config = self._config(folder)
+        settings = read_settings(folder_of(self._weights, one_of=PREPROCESSING), "feature_extractor")
         stem = Stem(
             tuple(config.conv_kernel),
             tuple(config.conv_stride),
@@ -164,14 +136,6 @@ class Wav2Vec2(WindowedAudio):
             EPSILON,
         )
         return Facts(config.model_type, config.hidden_size, config.num_hidden_layers, stem)
-
-
-def _preprocessing(folder: Path) -> dict[str, Any]:
-    for name in PREPROCESSING:
-        if (folder / name).is_file():
-            found = json.loads((folder / name).read_text("utf-8"))
-            return dict(found.get("feature_extractor", found))
-    return {}
 
 
 def _wanted(layer: str | int, layers: int) -> tuple[int, ...]:

@@ -8,20 +8,18 @@ Paper: Whisper (arXiv 2212.04356).
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from embedders.base import EmbedderSpec, Forward
 from embedders.errors import SetupError
 from embedders.models.fixed_windows import FixedWindows
 from embedders.models.log_mel import WhisperEar
 from embedders.models.pooling import masked_mean
-from embedders.models.pretrained import folder_of, identity_of, load_config, load_model, quiet
-from embedders.models.settings import PREPROCESSING, read_settings
+from embedders.models.pretrained import Family, Pretrained
+from embedders.models.settings import read_settings
 from embedders.runtime import Network
-from embedders.weights import Hub, Seeded, Weights, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +40,8 @@ class Facts:
     ear: WhisperEar
 
 
-TABLE: dict[str, tuple[Hub, Facts]] = {
-    f"openai/whisper-{name}": (Hub(f"openai/whisper-{name}", revision), Facts(dim, WhisperEar(mels)))
+PUBLISHED: dict[str, tuple[str, Facts]] = {
+    f"openai/whisper-{name}": (revision, Facts(dim, WhisperEar(mels)))
     for name, revision, dim, mels in (
         ("tiny", "169d4a4341b33bc18d8881c4b69c2e104e1cc0af", 384, 80),
         ("base", "e37978b90ca9030d5170a5c07aadb050351a65bb", 512, 80),
@@ -54,10 +52,8 @@ TABLE: dict[str, tuple[Hub, Facts]] = {
     )
 }
 """Revisions as mteb 2.26 pins them; dimensions and mels of the models' own configurations."""
-KNOWN: dict[str, Weights] = {name: hub for name, (hub, _) in TABLE.items()}
 
-SEEDED = TABLE["openai/whisper-base"][1]
-SHAPE: dict[str, Any] = {
+SHAPE = {
     "d_model": 512,
     "encoder_layers": 6,
     "encoder_attention_heads": 8,
@@ -72,7 +68,7 @@ SHAPE: dict[str, Any] = {
 """Of whisper-base, whose encoder takes seeded parameters."""
 
 
-class Whisper(FixedWindows):
+class Whisper(Pretrained[Facts], FixedWindows):
     """Sound to the last states of Whisper's encoder, averaged over the frames that hold sound.
 
     ``weights`` is a hub id (``org/name`` or ``org/name@revision``), a folder written by ``save_pretrained``, or
@@ -83,19 +79,11 @@ class Whisper(FixedWindows):
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch", "soxr")
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
+    family = Family("Whisper", PUBLISHED, "openai/whisper-base", SHAPE, kinds=("whisper",))
 
     def __init__(self, *, weights: str | Path = "openai/whisper-base", normalize: bool = True) -> None:
         self._option = str(weights)
         self._normalize = bool(normalize)
-
-    @functools.cached_property
-    def _weights(self) -> Weights:
-        return resolve(self._option, KNOWN)
-
-    @functools.cached_property
-    def _facts(self) -> Facts:
-        known = next((facts for hub, facts in TABLE.values() if hub == self._weights), None)
-        return SEEDED if isinstance(self._weights, Seeded) else known or self._read_facts()
 
     @property
     def _ear(self) -> WhisperEar:
@@ -114,13 +102,8 @@ class Whisper(FixedWindows):
             "windows": "consecutive, followed by silence",
             "pooling": "mean over the valid frames of all windows",
         }
-        space = f"transformers:whisper/{identity_of(self._weights, KNOWN)}"
+        space = f"transformers:whisper/{self._label}"
         return EmbedderSpec("audio", space, self._facts.dim, self._normalize, details)
-
-    @property
-    def weights_identity(self) -> dict[str, Any]:
-        """The hub's commit, the folder's SHA-256, or the seed."""
-        return self._weights.identity
 
     def load(self, runtime: Runtime) -> Forward:
         """Load the encoder; raises SetupError where files are missing or are of another model."""
@@ -143,25 +126,10 @@ class Whisper(FixedWindows):
             steps = torch.arange(states.shape[1], device=states.device)
             return masked_mean(states, steps < held.to(states.device)[:, None])
 
-        return self._averaged(pooled, self._normalize)
+        return self._averaged(pooled, self._normalize, runtime.budget(self.batch_cost))
 
-    def _model(self) -> Any:
-        if isinstance(self._weights, Seeded):
-            from transformers import WhisperConfig, WhisperModel
-
-            with quiet(), self._weights.generator():
-                return WhisperModel(WhisperConfig(**SHAPE))
-        folder = folder_of(self._weights, also=("config.json", *PREPROCESSING))
-        found = self._read_facts()
-        if found != self._facts:
-            raise SetupError(f"{folder} holds {found}; {self._option!r} is known as {self._facts}")
-        return load_model(folder)
-
-    def _read_facts(self) -> Facts:
-        folder = folder_of(self._weights, one_of=("config.json",), also=PREPROCESSING)
-        config = load_config(folder)
-        if config.model_type != "whisper":
-            raise SetupError(f"{self._option!r} is of kind {config.model_type!r} and not 'whisper'")
+    def _read_facts(self, folder: Path) -> Facts:
+        config = self._config(folder)
         ear = WhisperEar.of(read_settings(folder, "feature_extractor"), config.num_mel_bins)
         if ear.frames != STRIDE * config.max_source_positions:
             raise SetupError(

@@ -117,7 +117,7 @@ def test_what_the_embedder_below_says_of_a_sample_is_said(write: Write) -> None:
 def test_it_is_run_and_fed_as_the_embedder_below_is(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     aligned = Aligned(head=str(write()))
     assert (aligned.accelerators, aligned.media_side, aligned.prepare_fast("bell")) == ((), None, "bell")
-    below = type(aligned.base)
+    below = type(aligned.below)
     monkeypatch.setattr(below, "accelerators", ("openvino",))
     monkeypatch.setattr(below, "media_side", 224)
     monkeypatch.setattr(below, "prepare_fast", lambda self, media: media[:2])

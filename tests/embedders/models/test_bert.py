@@ -129,7 +129,8 @@ def test_contract(check: Any, plain: Path) -> None:
 
 def test_the_seeded_model_reads_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     default = transformers.BertConfig
-    assert (default().hidden_size, default().max_position_embeddings) == (bert.SEEDED.dim, bert.SEEDED.positions)
+    facts = Bert(weights="random:0")._facts
+    assert (default().hidden_size, default().max_position_embeddings) == (facts.dim, facts.positions)
     monkeypatch.setattr(
         transformers, "BertConfig", lambda: default(**{**SMALL, "hidden_size": 768, "vocab_size": 4000})
     )
@@ -140,7 +141,7 @@ def test_the_seeded_model_reads_letters(monkeypatch: pytest.MonkeyPatch) -> None
     assert relative_l2(vectors[:2], embed_media(again, ["bell", "bell"], 2)) < 1e-5
 
 
-@pytest.mark.parametrize("name", bert.TABLE)
+@pytest.mark.parametrize("name", bert.PUBLISHED)
 def test_known_models_need_no_network_for_their_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hub, "fetch", lambda *_: pytest.fail("asked the hub"))
     embedder = Bert(weights=name)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from embedders import BadInput, Runtime, SetupError, UsageError, Waveform
 from embedders.conformance import CHECKS
-from embedders.models import clap_source
+from embedders.models import clap_source, pretrained
 from embedders.models.clap import ClapAudio, ClapText
 from embedders.models.log_mel import ClapEar
 from tests.embedders.models.clips import clips
@@ -88,7 +88,7 @@ def test_ten_seconds_are_heard_as_upstream_hears_them() -> None:
     extractor = transformers.ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
     (media,) = clips((480_000,), 48_000)
     expected = extractor(media.samples, sampling_rate=48_000, return_tensors="np").input_features[0, 0]
-    assert ClapEar.of(json.loads(extractor.to_json_string())) == ClapEar() == clap_source.SEEDED.ear
+    assert ClapEar.of(json.loads(extractor.to_json_string())) == ClapEar() == ClapAudio(weights="random:0")._ear
     assert np.array_equal(ClapEar().features(media.samples), expected)
 
 
@@ -135,8 +135,9 @@ def test_a_text_that_does_not_fit_is_cut_and_flagged_or_refused(folder: Fetch) -
 def test_a_seed_gives_the_same_towers_again(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     text = {"hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 1, "intermediate_size": 8}
     sound = {"depths": [1, 1], "num_attention_heads": [1, 2], "patch_embeds_hidden_size": 8, "hidden_size": 16}
-    monkeypatch.setattr(clap_source, "TEXT", {**clap_source.TEXT, **text})
-    monkeypatch.setattr(clap_source, "SOUND", {**clap_source.SOUND, **sound})
+    shape = cls.family.shape
+    monkeypatch.setitem(shape, "text_config", {**shape["text_config"], **text})
+    monkeypatch.setitem(shape, "audio_config", sound)
     media = TEXTS[:2] if cls is ClapText else clips((9000, 4000), 48_000)
     first, again, other = (embed_media(cls(weights=f"random:{seed}"), media, 2) for seed in (3, 3, 4))
     assert np.array_equal(first, again)
@@ -172,7 +173,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_known_id_that_is_something_else_is_refused(folder: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clap_source, "folder_of", lambda *_, **__: folder(False))
+    monkeypatch.setattr(pretrained, "folder_of", lambda *_, **__: folder(False))
     with pytest.raises(SetupError, match=r"dim=24.*'laion/clap-htsat-unfused' is known as .*dim=512"):
         ClapAudio().load(Runtime())
 
@@ -190,7 +191,7 @@ def test_an_unknown_choice_is_refused() -> None:
 
 
 def test_revisions_are_commits() -> None:
-    assert all(hub.pinned() is hub for hub in clap_source.PINNED.values())
+    assert all(hub.pinned() is hub for hub in ClapAudio.family.known.values())
 
 
 def test_the_default_specs_are_read_without_torch() -> None:

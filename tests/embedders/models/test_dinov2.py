@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from embedders import Runtime, SetupError, UsageError
 from embedders.conformance import CHECKS
 from embedders.modality import Pixels
-from embedders.models import dinov2
+from embedders.models import dinov2, pretrained
 from embedders.models.dinov2 import DinoV2
 from embedders.models.framing import of_transformers
 from tests.embedders.models.tiny_bert import edit
@@ -97,18 +97,18 @@ def test_every_pooling_has_a_space_of_its_own() -> None:
 def test_what_is_written_down_is_upstreams_own() -> None:
     cut = {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}
     processor = transformers.BitImageProcessor(image_mean=MEAN, image_std=STD, **cut)
-    assert of_transformers(json.loads(processor.to_json_string())) == dinov2.PUBLISHED
-    assert all(hub.pinned() is hub for hub, _ in dinov2.TABLE.values())
+    assert of_transformers(json.loads(processor.to_json_string())) == dinov2.FRAMING
+    assert all(hub.pinned() is hub for hub in DinoV2.family.known.values())
 
 
 def test_a_known_id_that_is_something_else_is_refused(folder: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dinov2, "folder_of", lambda *_, **__: folder("Dinov2"))
+    monkeypatch.setattr(pretrained, "folder_of", lambda *_, **__: folder("Dinov2"))
     with pytest.raises(SetupError, match=r"width=32.*'facebook/dinov2-base' is known as .*width=768"):
         DinoV2().load(Runtime())
 
 
 def test_a_seed_is_the_base_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(dinov2.SHAPE, "num_hidden_layers", 1)
+    monkeypatch.setitem(DinoV2.family.shape, "num_hidden_layers", 1)
     media = pictures()[:2]
     first, again, other = (embed_media(DinoV2(weights=f"random:{seed}"), media, 2) for seed in (3, 3, 4))
     assert np.array_equal(first, again)

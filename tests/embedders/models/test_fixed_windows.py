@@ -58,7 +58,7 @@ class Sums(FixedWindows):
             self.seen.append(len(features))
             return torch.stack([features.sum(1), torch.ones(len(features))], dim=1)
 
-        return self._averaged(pooled, normalize=False)
+        return self._averaged(pooled, normalize=False, rows=self.batch_cost)
 
 
 def clip(*samples: float, rate: int = 8000) -> Waveform:

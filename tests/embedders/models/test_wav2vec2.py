@@ -16,7 +16,6 @@ import torch
 
 from embedders import BadInput, Runtime, Waveform
 from embedders.conformance import CHECKS
-from embedders.models import wav2vec2
 from embedders.models.wav2vec2 import Wav2Vec2
 from tests.embedders.models.clips import LENGTHS, clips
 from tests.embedders.models.tiny_speech import FAMILIES, GROUPED, alone, build, save, transformers, upstream
@@ -99,7 +98,7 @@ def test_samples_are_standardised_as_the_extractor_does() -> None:
 
 
 def test_frames_are_those_of_the_model() -> None:
-    model, stem = build("wav2vec2 group"), wav2vec2.SEEDED.stem
+    model, stem = build("wav2vec2 group"), Wav2Vec2(weights="random:0")._facts.stem
     lengths = torch.arange(400, 5000)
     assert [stem.frames(int(n)) for n in lengths] == model._get_feat_extract_output_lengths(lengths).tolist()
 
@@ -177,6 +176,6 @@ def test_half_precision_stays_close_in_any_batch(family: str, precision: str, fo
 
 
 def test_lengths_hold_what_the_other_tests_rely_on() -> None:
-    frames = [wav2vec2.SEEDED.stem.frames(length) for length in LENGTHS]
+    frames = [Wav2Vec2(weights="random:0")._facts.stem.frames(length) for length in LENGTHS]
     assert min(frames) == 1
     assert len(set(frames)) == 7

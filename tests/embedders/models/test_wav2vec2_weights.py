@@ -97,6 +97,13 @@ def test_an_adapter_behind_the_encoder_is_refused(tmp_path: Path) -> None:
         Wav2Vec2(weights=str(tmp_path)).forward(Runtime())
 
 
+def test_damaged_preprocessing_is_an_error(folder: Fetch, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((folder("wav2vec2 group") / "config.json").read_bytes())
+    (tmp_path / "preprocessor_config.json").write_text("{")
+    with pytest.raises(SetupError, match=r"preprocessor_config\.json cannot be read"):
+        _ = Wav2Vec2(weights=str(tmp_path)).spec
+
+
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="no model that transformers can load"):
         _ = Wav2Vec2(weights=str(tmp_path)).spec
@@ -135,7 +142,7 @@ def test_a_layer_that_is_not_there_is_refused(layer: Any) -> None:
         _ = Wav2Vec2(layer=layer).spec
 
 
-@pytest.mark.parametrize("name", wav2vec2.TABLE)
+@pytest.mark.parametrize("name", wav2vec2.PUBLISHED)
 def test_known_models_need_no_network_for_their_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hub, "fetch", lambda *_: pytest.fail("asked the hub"))
     embedder = Wav2Vec2(weights=name, layer=12)
@@ -147,7 +154,7 @@ def test_known_models_need_no_network_for_their_spec(name: str, monkeypatch: pyt
 
 
 def test_the_seeded_architecture_is_upstreams_default() -> None:
-    config, facts = transformers.Wav2Vec2Config(), wav2vec2.SEEDED
+    config, facts = transformers.Wav2Vec2Config(), Wav2Vec2(weights="random:0")._facts
     assert (config.hidden_size, config.num_hidden_layers) == (facts.dim, facts.layers)
     assert (tuple(config.conv_kernel), tuple(config.conv_stride)) == (facts.stem.kernels, facts.stem.strides)
 
@@ -168,7 +175,7 @@ def test_different_meaning_is_a_different_space(folder: Fetch) -> None:
     for option in options:
         embedder = Wav2Vec2(**option)
         if "@" in str(option.get("weights", "")):
-            embedder.__dict__["_facts"] = wav2vec2.SEEDED
+            embedder.__dict__["_facts"] = Wav2Vec2(weights="random:0")._facts
         spaces.add(embedder.spec.space)
     assert len(spaces) == len(options)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from embedders import Runtime, SetupError, Waveform
 from embedders.conformance import CHECKS
-from embedders.models import whisper
+from embedders.models import pretrained, whisper
 from embedders.models.log_mel import WhisperEar
 from embedders.models.whisper import Whisper
 from tests.embedders.models.clips import clips
@@ -131,13 +131,13 @@ def test_damaged_settings_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_written_down_is_upstreams_own() -> None:
     extractor = json.loads(transformers.WhisperFeatureExtractor().to_json_string())
-    assert WhisperEar.of(extractor, 80) == WhisperEar() == whisper.SEEDED.ear
+    assert WhisperEar.of(extractor, 80) == WhisperEar() == Whisper(weights="random:0")._ear
     assert WhisperEar().frames == whisper.STRIDE * transformers.WhisperConfig().max_source_positions
-    assert all(hub.pinned() is hub for hub, _ in whisper.TABLE.values())
+    assert all(hub.pinned() is hub for hub in Whisper.family.known.values())
 
 
 def test_a_known_id_that_is_something_else_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whisper, "folder_of", lambda *_, **__: folder)
+    monkeypatch.setattr(pretrained, "folder_of", lambda *_, **__: folder)
     with pytest.raises(SetupError, match=r"dim=16.*'openai/whisper-base' is known as .*dim=512"):
         Whisper().load(Runtime())
 

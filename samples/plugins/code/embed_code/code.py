@@ -18,6 +18,7 @@ from embed_code.functions import Part, split
 from embedders import BadInput, BaseEmbedder, Decoded, EmbedderSpec, Limits, Modality, Runtime, Status, UsageError
 from embedders.base import Forward, Vectors, check_rows
 from embedders.batching import cut
+from embedders.models.on_another import OnAnother
 from embedders.registry import parse
 
 __all__ = ["Code", "Functions", "Source"]
@@ -100,7 +101,7 @@ class Batch(NamedTuple):
     """Places among the parts, and a batch of them."""
 
 
-class Functions(BaseEmbedder):
+class Functions(OnAnother):
     """The mean vector of a file's functions and classes, each weighted by how much of it the encoder reads.
 
     ``encoder`` names any embedder of texts (``text.bert``, with options in brackets), ``weights`` are handed to it.
@@ -126,27 +127,6 @@ class Functions(BaseEmbedder):
         anchor = {"name": parse(self.encoder)[0], "options": dict(self.below.options)}
         details = {"pooling": "mean by cost", "anchor": anchor, "below": dict(below.details)}
         return EmbedderSpec("code", below.space, below.dim, below.normalized, details)
-
-    @property
-    def weights_identity(self) -> Mapping[str, Any]:
-        """That of the embedder below."""
-        return self.below.weights_identity
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """As every embedder's, with the versions of all libraries that the embedder below depends on."""
-        found = super().identity
-        return {**found, "versions": {**self.below.identity["versions"], **found["versions"]}}
-
-    @property
-    def batch_cost(self) -> int:  # type: ignore[override]  # that of the embedder below
-        """That of the embedder below."""
-        return self.below.batch_cost
-
-    @property
-    def accelerators(self) -> tuple[str, ...]:  # type: ignore[override]  # as well
-        """Those of the embedder below."""
-        return self.below.accelerators
 
     def prepare(self, media: Source) -> list[Any]:
         """What the embedder below makes of each part."""

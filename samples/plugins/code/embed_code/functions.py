@@ -12,6 +12,7 @@ import ast
 import json
 import re
 import sys
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from embedders import BadInput
 __all__ = ["Part", "split", "table"]
 
 PLACE = "<embed_code>"
+PARSING = threading.Lock()
+"""Threads of Python 3.11 share a count of how deep its trees are, and take a good file for a broken one by it."""
 SILENCE = ("ignore", None, Warning, re.compile(PLACE), 0)
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -51,7 +54,9 @@ def split(text: str) -> tuple[Part, ...]:
     if warnings.filters[:1] != [SILENCE]:
         warnings.filterwarnings("ignore", module=PLACE)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return tuple(_parts(ast.parse(text, PLACE), lines, ""))
+    with PARSING:
+        tree = ast.parse(text, PLACE)
+    return tuple(_parts(tree, lines, ""))
 
 
 def _parts(node: ast.Module | Definition, lines: list[str], name: str) -> Iterator[Part]:

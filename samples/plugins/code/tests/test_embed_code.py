@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import gc
 import json
+import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -197,6 +199,21 @@ def test_odd_escapes_are_not_complained_of() -> None:
         assert len(set(pool.map(split, ['x = "\\d"'] * 100))) == 1
         with pytest.raises(UserWarning, match="ours"):
             warnings.warn("ours", stacklevel=1)
+
+
+def test_a_thread_that_is_interrupted_while_it_parses_takes_no_harm_from_others() -> None:
+    def interrupted(*_: object) -> None:
+        time.sleep(0)  # lets other threads run
+
+    often = gc.get_threshold()
+    gc.callbacks.append(interrupted)
+    gc.set_threshold(5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set(pool.map(split, [SOURCE] * 500))) == 1
+    finally:
+        gc.set_threshold(*often)
+        gc.callbacks.remove(interrupted)
 
 
 def test_a_table_of_functions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,12 +13,13 @@ import embedders
 from embed_video.clips import Clip
 from embedders import BaseEmbedder, EmbedderSpec, Runtime, UsageError
 from embedders.base import Forward, Vectors, check_rows
+from embedders.models.on_another import OnAnother
 from embedders.registry import parse
 
 __all__ = ["Frames"]
 
 
-class Frames(BaseEmbedder):
+class Frames(OnAnother):
     """The mean vector of ``frames`` frames, one from the middle of each equal stretch of a clip.
 
     ``encoder`` names any embedder of pictures (``image.clip``, with options in brackets), ``weights`` are handed to
@@ -50,27 +51,6 @@ class Frames(BaseEmbedder):
         return EmbedderSpec(
             "video", below.space, below.dim, below.normalized, {**details, "below": dict(below.details)}
         )
-
-    @property
-    def weights_identity(self) -> Mapping[str, Any]:
-        """That of the embedder below."""
-        return self.below.weights_identity
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """As every embedder's, with the versions of all libraries that the embedder below depends on."""
-        found = super().identity
-        return {**found, "versions": {**self.below.identity["versions"], **found["versions"]}}
-
-    @property
-    def batch_cost(self) -> int:  # type: ignore[override]  # that of the embedder below
-        """As many frames as the embedder below takes pictures."""
-        return self.below.batch_cost
-
-    @property
-    def accelerators(self) -> tuple[str, ...]:  # type: ignore[override]  # as well
-        """Those of the embedder below."""
-        return self.below.accelerators
 
     def prepare(self, media: Clip) -> list[Any]:
         """What the embedder below makes of each frame."""
