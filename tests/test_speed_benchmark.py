@@ -236,6 +236,12 @@ class TestAgreement:
         assert raw.min() > 0.98
         assert abs(agreement(wrong, right).cosine_median) < 0.1
 
+    def test_an_error_common_to_all_counts_unless_each_is_centred_apart(self) -> None:
+        right = np.random.default_rng(0).standard_normal((200, 64)) / 8 + np.eye(64)[0] * 8
+        found = agreement(right + np.eye(64)[1] / 2, right)
+        assert found.cosine_p1 < 0.95
+        assert found.apart_p1 > 0.99
+
     def test_rows_that_failed_are_left_out(self) -> None:
         right = np.random.default_rng(0).standard_normal((9, 4))
         found = right.copy()

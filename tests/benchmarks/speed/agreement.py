@@ -17,11 +17,16 @@ NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of ``rows`` inputs that both have: cosines after centring, the largest relative L2, neighbours in common."""
+    """Of ``rows`` inputs that both have: cosines after centring, the largest relative L2, neighbours in common.
+
+    Both are centred by the mean of the expected ones, so that an error common to all counts; with ``apart_p1`` each
+    by its own, as within a set.
+    """
 
     rows: int
     cosine_p1: float
     cosine_median: float
+    apart_p1: float
     relative_l2: float
     overlap: float
 
@@ -39,12 +44,14 @@ def agreement(found: np.ndarray, expected: np.ndarray) -> Agreement:
     ours, theirs = _unit(found[both]), _unit(expected[both])
     centre = theirs.mean(0)
     cosines = np.sum(_unit(ours - centre) * _unit(theirs - centre), axis=1)
+    apart = np.sum(_unit(ours - ours.mean(0)) * _unit(theirs - centre), axis=1)
     away = np.linalg.norm(ours - theirs, axis=1)
     k = min(NEIGHBOURS, (len(ours) + 2) // 4)  # of few rows, ten would be all that there are
     near, nearest = _neighbours(ours, k), _neighbours(theirs, k)
     common = np.mean([len(set(a) & set(b)) / k for a, b in zip(near.tolist(), nearest.tolist(), strict=True)])
     low, median = np.quantile(cosines, (0.01, 0.5))
-    return Agreement(int(both.sum()), float(low), float(median), float(away.max()), float(common))
+    far = float(np.quantile(apart, 0.01))
+    return Agreement(int(both.sum()), float(low), float(median), far, float(away.max()), float(common))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -74,8 +74,11 @@ class Place:
 
     @property
     def env(self) -> dict[str, str]:
-        """Offline, on the CPU, and with threads as the contenders choose."""
-        inherited = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+        """Offline, on the CPU, with threads as the contenders choose, and importing what was compiled before."""
+        unset = ("PYTHONDONTWRITEBYTECODE",)
+        inherited = {
+            n: value for n, value in os.environ.items() if not n.endswith("_NUM_THREADS") and n not in unset
+        }
         return {**inherited, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 
 

@@ -96,6 +96,20 @@ SENTENCES_BF16 = Contender(
 CLIP_RETRIEVAL = Contender("clip-retrieval", "clip-retrieval", settings=batches(16), venv="clip-retrieval")
 
 
+def clip_images(inputs: str, count: int, peers: tuple[Contender, ...]) -> Workload:
+    """Pictures of one kind by CLIP ViT-B/32."""
+    return Workload(
+        inputs,
+        count,
+        "clip",
+        (("image", "image.clip"),),
+        {"image.clip": "clip"},
+        peers,
+        also=("clip-hf",),
+        ceilings=ceilings("image.clip", "clip"),
+    )
+
+
 def resnet(inputs: str, count: int, peers: tuple[Contender, ...]) -> Workload:
     """Pictures of one kind by ResNet-50."""
     return Workload(
@@ -111,17 +125,12 @@ def resnet(inputs: str, count: int, peers: tuple[Contender, ...]) -> Workload:
 
 WORKLOADS: dict[str, Workload] = {
     "resnet": resnet("pictures", 600, (TUTORIAL, EXPERT, OPENVINO, ONNX_PICTURES)),
-    "clip-images": Workload(
+    "clip-images": clip_images(
         "pictures",
         600,
-        "clip",
-        (("image", "image.clip"),),
-        {"image.clip": "clip"},
         (TUTORIAL, EXPERT, OPENVINO, SENTENCES, SENTENCES_BF16, CLIP_RETRIEVAL, ONNX_PICTURES),
-        also=("clip-hf",),
-        ceilings=ceilings("image.clip", "clip"),
     ),
-    "large": resnet("large", 80, (TUTORIAL, EXPERT, OPENVINO)),
+    "large": clip_images("large", 80, (TUTORIAL, EXPERT, OPENVINO, SENTENCES, SENTENCES_BF16)),
     "mixed": resnet("mixed", 400, (TUTORIAL, EXPERT, OPENVINO)),
     "captions": Workload(
         "captions",
