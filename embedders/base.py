@@ -259,7 +259,7 @@ class BaseEmbedder(ABC):
         runtime = replace(Runtime.of(device=device, precision=precision), accel=accel)
         known("accel", accel, ACCELERATORS)
         at_least, prepare = self.at_least(decoder, runtime), self.prepare if runtime.exact else self.prepare_fast
-        pool: Pool[tuple[int, Any]] = Pool(self.batch_cost, batch_size)
+        pool: Pool[tuple[int, Any]] = Pool(runtime.budget(self.batch_cost), batch_size)
         rows: dict[int, Vectors] = {}
 
         def empty_pool() -> None:

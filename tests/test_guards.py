@@ -80,6 +80,7 @@ MAY_IMPORT = {
 ALLOWED = {
     ("embedders.base", "embedders.registry"),
     ("embedders.runtime.choice", "embedders.base"),  # for its type alone
+    ("embedders.runtime.trial", "embedders.base"),  # for its type alone
     ("embedders.models.aligned", "embedders.registry"),  # a head stands on another embedder, found by name
 }
 

@@ -79,12 +79,13 @@ def _head(runtime: Runtime, key: Mapping[str, Any], build: Callable[[], torch.nn
     import torch
 
     def example() -> tuple[torch.Tensor]:
-        weight: Any = getattr(build(), "weight", None)
+        weight: Any = getattr(network.module(), "weight", None)
         linear = isinstance(weight, torch.nn.Linear)
         width = weight.in_features if linear else 2 if weight is None else weight.shape[0]
         return (torch.zeros(2, width),)
 
-    return runtime.network(Network("head", key, build, example, ((0, 1),), exact=True))
+    network = Network("head", key, build, example, ((0, 1),), exact=True)
+    return runtime.network(network)
 
 
 class ClipImage(_Clip):
@@ -168,7 +169,7 @@ class ClipText(_Clip):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("open_clip_torch", "torch", "ftfy")
-    batch_cost: ClassVar[int] = 1024
+    batch_cost: ClassVar[int] = 2048
     """Tokens."""
     accelerators: ClassVar[tuple[str, ...]] = ("openvino",)
 

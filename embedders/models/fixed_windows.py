@@ -117,17 +117,15 @@ class FixedWindows(BaseEmbedder):
             Waveform(clicks.astype(np.float32), 8_000),
         ]
 
-    def _averaged(self, pooled: Pooled, normalize: bool) -> Forward:
-        """The forward around a model: a few windows at a time, so that a long clip needs no more memory."""
+    def _averaged(self, pooled: Pooled, normalize: bool, rows: int) -> Forward:
+        """The forward around a model: ``rows`` windows at a time, so that a long clip needs no more memory."""
         import torch
 
         @torch.inference_mode()
         def forward(batch: Batch) -> torch.Tensor:
             # summed on the CPU, where the order of additions is always the same
             held = torch.tensor(batch.held)
-            parts = zip(
-                torch.split(batch.features, self.batch_cost), torch.split(held, self.batch_cost), strict=True
-            )
+            parts = zip(torch.split(batch.features, rows), torch.split(held, rows), strict=True)
             vectors = torch.cat([pooled(features, counts).float().cpu() for features, counts in parts])
             weights = held.float()[:, None]
             owners = torch.tensor(batch.owners)

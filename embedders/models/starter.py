@@ -229,12 +229,11 @@ class StarterAudio(Starter):
         """The tower on the device, a few windows at a time, so that a long sound needs no more memory."""
         import torch
 
-        embed = super().load(runtime)
+        embed, rows = super().load(runtime), runtime.budget(self.batch_cost)
 
         @torch.inference_mode()
         def forward(batch: Windows) -> torch.Tensor:
-            rows = range(0, len(batch.levels), self.batch_cost)
-            pieces = [embed(Windows(batch.levels[row : row + self.batch_cost], [])).cpu() for row in rows]
+            pieces = [embed(Windows(levels, [])).cpu() for levels in torch.split(batch.levels, rows)]
             owners = torch.tensor(batch.owners)
             sums = torch.zeros(batch.owners[-1] + 1, DIM).index_add_(0, owners, torch.cat(pieces))
             return unit(sums)

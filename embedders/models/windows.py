@@ -199,10 +199,12 @@ class WindowedAudio(BaseEmbedder):
         """The forward around a model: a few windows at a time, so that a long clip needs no more memory."""
         import torch
 
+        budget = runtime.budget(self.batch_cost)
+
         @torch.inference_mode()
         def forward(batch: Batch) -> torch.Tensor:
             frames = [self._stem.frames(length) for length in batch.lengths]
-            rows = max(1, self.batch_cost // max(frames))
+            rows = max(1, budget // max(frames))
             pooled = []
             for start in range(0, len(frames), rows):
                 lengths = batch.lengths[start : start + rows]

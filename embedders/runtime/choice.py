@@ -18,30 +18,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from embedders.errors import EmbedError
 from embedders.runtime.machine import cache_folder, has_openvino, prefers_half
 from embedders.runtime.runtime import ACCELERATORS, PRECISIONS, Runtime, known
-from embedders.spec import check_rows
+from embedders.runtime.trial import Trial
 
 if TYPE_CHECKING:
     from embedders.base import BaseEmbedder
 
-__all__ = ["AGREEMENT", "Wish", "choose"]
+__all__ = ["Wish", "choose"]
 
 Note: TypeAlias = Callable[[str], None]
 
-AGREEMENT = 0.999
-"""Smallest cosine of an example's vector to that of plain fp32."""
-
 WORTH_COMPILING = 20_000
 """Rows from which torch's compiler pays on an accelerator: half a minute, at thousands of rows a second."""
-
-SLOWER = 0.9
-"""An engine must reach this share of plain torch's speed to be taken; it is measured on few inputs."""
-
-TRIAL_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ class Wish:
     precision: str = "auto"
     accel: str = "auto"
     rows: int | None = None
-    held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    held: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def choose(embedder: BaseEmbedder, wish: Wish, column: str = "", note: Note = lambda words: None) -> Runtime:
@@ -70,7 +59,8 @@ def choose(embedder: BaseEmbedder, wish: Wish, column: str = "", note: Note = la
     plain = Runtime.of(wish.device) if wish.device != "cpu" else Runtime()  # without asking torch
     held = wish.held.get(column, {})
     if held.get("device") == plain.device.split(":")[0]:
-        again = Runtime(plain.device, held.get("precision", "fp32"), held.get("accel", "none"))
+        engine = held.get("precision", "fp32"), held.get("accel", "none"), held.get("batch_factor")
+        again = Runtime(plain.device, *engine)
         return replace(again, **_said(wish))
     engines = _engines(embedder, plain, wish)
     halves = wish.precision == "auto" and bool(embedder.accelerators)
@@ -81,7 +71,7 @@ def choose(embedder: BaseEmbedder, wish: Wish, column: str = "", note: Note = la
     return _tried(embedder, plain, wish, engines, halves, note)
 
 
-def _said(wish: Wish) -> dict[str, str]:
+def _said(wish: Wish) -> dict[str, Any]:
     """What the user named, against whatever was recorded."""
     return {k: v for k, v in (("precision", wish.precision), ("accel", wish.accel)) if v != "auto"}
 
@@ -116,82 +106,25 @@ def _tried(
         if small and not kept:
             return plain
         precision = "bf16" if prefers_half(plain.device) else "fp32"
-    exact: _Trial | None = None
-    for engine in engines:
-        runtime = replace(plain, precision=precision, accel=engine)
-        if runtime.exact:
-            return runtime
-        name = f"{precision} {engine}"
-        if name not in kept:
-            if small:
-                continue
-            exact = exact or _Trial(embedder, plain)
-            kept[name] = exact.verdict(runtime)
-            _keep(embedder, plain, kept)
-        verdict = kept[name]
-        if verdict["right"] and (asked or verdict["fast"]):
-            return runtime
-        if not verdict["right"]:
-            note(f"{embedder!r} is not run by {name}: {verdict['why']}")
-        if asked:
-            break
+    with Trial(embedder, plain) as trial:
+        for engine in engines:
+            runtime = replace(plain, precision=precision, accel=engine)
+            if runtime.exact:
+                return runtime
+            name = f"{precision} {engine}"
+            if name not in kept:
+                if small:
+                    continue
+                kept[name] = trial.verdict(runtime)
+                _keep(embedder, plain, kept)
+            verdict = kept[name]
+            if verdict["right"] and (asked or verdict["fast"]):
+                return replace(runtime, batch_factor=verdict.get("batch_factor"))
+            if not verdict["right"]:
+                note(f"{embedder!r} is not run by {name}: {verdict['why']}")
+            if asked:
+                break
     return replace(plain, precision=wish.precision if wish.precision != "auto" else "fp32")
-
-
-class _Trial:
-    """Plain fp32 on the embedder's examples, and candidates held against it."""
-
-    def __init__(self, embedder: BaseEmbedder, plain: Runtime) -> None:
-        embedder = type(embedder)(**embedder.options)  # one of our own: what is loaded here goes with us
-        examples = list(embedder.examples())
-        samples = [embedder.prepare(media) for media in examples]
-        self.embedder = embedder
-        self.samples = samples
-        self.batch = [samples[0]] * TRIAL_ROWS
-        self.expected = self._vectors(plain)
-        self.seconds: dict[str, float] = {}
-        self.plain = plain
-
-    def verdict(self, runtime: Runtime) -> dict[str, Any]:
-        """Whether its vectors are right, and whether it is no slower than plain torch in the same precision."""
-        try:
-            found = self._vectors(runtime)
-            taken = self._seconds(runtime) / runtime.lanes
-        except EmbedError as error:
-            return {"right": False, "fast": False, "why": str(error)}
-        except Exception as error:  # a forward of anybody's
-            return {"right": False, "fast": False, "why": f"{type(error).__name__}: {error}"[:300]}
-        cosine = _agreement(found, self.expected)
-        eager = self._seconds(replace(runtime, accel="none")) if runtime.accel != "none" else taken
-        return {
-            "right": bool(cosine >= AGREEMENT),
-            "fast": bool(SLOWER * taken <= eager),
-            "why": f"its vectors' cosine to plain fp32 is {cosine:.6f}; {AGREEMENT} is asked for",
-            "cosine": cosine,
-            "ratio": round(eager / taken, 3),
-        }
-
-    def _vectors(self, runtime: Runtime) -> np.ndarray[Any, np.dtype[np.float32]]:
-        forward = self.embedder.forward(runtime)
-        with runtime.lane():
-            return check_rows(forward(self.embedder.collate(self.samples)), len(self.samples), self.embedder.spec)
-
-    def _seconds(self, runtime: Runtime) -> float:
-        forward, best = self.embedder.forward(runtime), float("inf")
-        for _ in range(3):  # the first pays for kernels
-            began = time.perf_counter()
-            with runtime.lane():
-                found = forward(self.embedder.collate(self.batch))
-                float(found[0][0])  # waits for the device
-            best = min(best, time.perf_counter() - began)
-        return best
-
-
-def _agreement(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
-    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosines = (found * expected).sum(1) / lengths
-    return float(np.min(np.nan_to_num(cosines, nan=-1.0)))
 
 
 def _place(embedder: BaseEmbedder, plain: Runtime) -> Path:

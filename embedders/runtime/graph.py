@@ -111,7 +111,7 @@ def _converted(network: Network) -> Any:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    module, example = network.build().eval().requires_grad_(False), network.example()
+    module, example = network.module().eval().requires_grad_(False), network.example()
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of everything that could vary
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +16,9 @@ if TYPE_CHECKING:
 
     from embedders.runtime.runtime import Runtime
 
-__all__ = ["Network", "Run", "load"]
+__all__ = ["Network", "Run", "built_once", "load"]
+
+_built: ContextVar[dict[str, torch.nn.Module] | None] = ContextVar("_built", default=None)
 
 Run: TypeAlias = "Callable[..., tuple[torch.Tensor, ...]]"
 """Takes a batch's tensors as they were collated, on the CPU or already on the device; what comes back lies on the
@@ -38,6 +43,26 @@ class Network:
     dynamic: tuple[tuple[int, ...], ...] = ((0,),)
     exact: bool = False
 
+    def module(self) -> torch.nn.Module:
+        """What ``build`` makes; within :func:`built_once` the same again."""
+        built = _built.get()
+        if built is None:
+            return self.build()
+        place = json.dumps([self.name, self.key], sort_keys=True, default=str)
+        if place not in built:
+            built[place] = self.build()
+        return built[place]
+
+
+@contextlib.contextmanager
+def built_once() -> Iterator[None]:
+    """Within this, loading one network for several runtimes reads its weights once: by name and key."""
+    token = _built.set({})
+    try:
+        yield
+    finally:
+        _built.reset(token)
+
 
 def load(network: Network, runtime: Runtime) -> Run:
     """The network on its runtime; raises SetupError for an engine that is not installed or does not take it."""
@@ -53,7 +78,7 @@ def load(network: Network, runtime: Runtime) -> Run:
 def _in_torch(network: Network, runtime: Runtime) -> Run:
     import torch
 
-    module = runtime.place(network.build())
+    module = runtime.place(network.module())
     if not runtime.exact and any(isinstance(part, torch.nn.Conv2d) for part in module.modules()):
         module = module.to(memory_format=torch.channels_last)
     call: Any = _compiled(module, runtime) if runtime.accel == "compile" else module

@@ -36,6 +36,8 @@ class Runtime:
     device: str = "cpu"
     precision: str = "fp32"
     accel: str = "none"
+    batch_factor: int | None = None
+    """What a trial found to fill the device, as :meth:`budget` multiplies by; None where none was made."""
 
     @classmethod
     def of(cls, device: str = "auto", precision: str = "fp32") -> Runtime:
@@ -84,10 +86,15 @@ class Runtime:
             return cores()
         return 2 if self.device.startswith("cuda") else 1
 
-    @property
-    def batch_factor(self) -> int:
-        """How many times an embedder's ``batch_cost`` makes a batch: what fills a core leaves a GPU idle."""
-        return 8 if self.device.startswith("cuda") else 1
+    def budget(self, cost: int) -> int:
+        """What a batch may cost here, of an embedder whose ``batch_cost`` is this.
+
+        A core that computes a batch alone is as fast with a quarter, which takes a quarter of the memory and leaves
+        it waiting less at the end of a part; what fills all cores of a CPU leaves a GPU idle.
+        """
+        if self.accel == "openvino":
+            return max(1, cost // 4)
+        return cost * (self.batch_factor or (8 if self.device.startswith("cuda") else 1))
 
     @contextlib.contextmanager
     def lane(self) -> Iterator[None]:
@@ -158,7 +165,8 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """What the fingerprint records: two devices of a kind count as the same."""
-        return {"device": self.device.split(":")[0], "precision": self.precision, "accel": self.accel}
+        found = {"device": self.device.split(":")[0], "precision": self.precision, "accel": self.accel}
+        return {**found, "batch_factor": self.batch_factor} if self.batch_factor else found
 
     def _dtype(self) -> torch.dtype:
         import torch

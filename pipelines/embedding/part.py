@@ -97,7 +97,7 @@ class PartEmbedder:
         self.lanes = max(column.runtime.lanes for column in columns)
         # a single lane is the caller's own thread: strangers' code may want the main one
         self.forwarding = ThreadPoolExecutor(self.lanes, "forward") if self.lanes > 1 else None
-        self.budgets = {c.name: c.embedder.batch_cost * c.runtime.batch_factor for c in columns}
+        self.budgets = {c.name: c.runtime.budget(c.embedder.batch_cost) for c in columns}
 
     def load(self) -> None:
         """Load all weights now, so that what is missing is said before anything is written."""

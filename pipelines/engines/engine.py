@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from embedders import Limits
 from embedders.remote import Policy
@@ -37,7 +37,7 @@ class Settings:
     precision: str = "auto"
     accel: str = "auto"
     rows: int | None = None
-    held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    held: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     batch_size: int | None = None
     threads: int | None = None
     record_seconds: float = 120.0

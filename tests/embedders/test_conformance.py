@@ -16,7 +16,7 @@ from embedders import BaseEmbedder, ContractError, SetupError
 from embedders.conformance import CHECKS, contract, examine
 from embedders.conformance.after import AGREEMENT
 from embedders.registry import ENCODINGS, Registry, registry
-from embedders.runtime import choice
+from embedders.runtime import trial
 from pipelines import Pipeline
 from tests.embedders import liars
 from tests.embedders.test_registry import installed
@@ -208,7 +208,7 @@ def test_half_precision_must_point_where_full_does(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Halves, "error", 0.5)
     with pytest.raises(ContractError, match=r"example 1 in half precision has cosine 0\.\d{4} to full"):
         check(Halves())
-    assert choice.AGREEMENT == AGREEMENT  # a run asks for the same before it chooses half
+    assert trial.AGREEMENT == AGREEMENT  # a run asks for the same before it chooses half
 
 
 def test_every_check_is_tried_whatever_the_authors_code_raises() -> None:

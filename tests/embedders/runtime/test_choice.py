@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from embedders import Runtime, UsageError
-from embedders.runtime import Wish, choice, choose
+from embedders.runtime import Wish, choice, choose, trial
 from tests.embedders.runtime.small import Small
 from tests.toy import Letters
 
@@ -20,7 +20,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EMBED_CACHE", str(tmp_path))
     monkeypatch.setattr(choice, "prefers_half", lambda device: True)
     monkeypatch.setattr(choice, "has_openvino", lambda: True)
-    monkeypatch.setattr(choice, "SLOWER", 0.0)  # what is timed on few numbers says nothing
+    monkeypatch.setattr(trial, "SLOWER", 0.0)  # what is timed on few numbers says nothing
     Small.loads.clear()
 
 
@@ -81,7 +81,7 @@ def test_an_engine_that_fails_is_named_with_its_reason() -> None:
 
 
 def test_a_slow_engine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "SLOWER", float("inf"))
+    monkeypatch.setattr(trial, "SLOWER", float("inf"))
     assert chosen(Small(), rows=BIG, precision="fp32") == (Runtime(), [])
 
 
