@@ -75,8 +75,8 @@ class Bert(Pretrained[Facts]):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
-    batch_cost: ClassVar[int] = 2048
-    """Tokens. A core is as fast with a quarter as with twice as many, and less is padded."""
+    batch_cost: ClassVar[int] = 512
+    """Tokens. More make a CPU no faster, plain torch even slower, and more is padded."""
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
     family = Family(
         "Bert",

@@ -102,7 +102,7 @@ class ClapText(Clap):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
-    batch_cost: ClassVar[int] = 4096
+    batch_cost: ClassVar[int] = 512
     """Tokens."""
     accelerators: ClassVar[tuple[str, ...]] = ("openvino",)
 

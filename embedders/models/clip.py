@@ -92,7 +92,7 @@ class ClipImage(_Clip):
     """The image tower of CLIP: one vector per picture, in the space of ClipText with the same options."""
 
     libraries: ClassVar[tuple[str, ...]] = ("open_clip_torch", "torch", "torchvision", "pillow")
-    batch_cost: ClassVar[int] = 32
+    batch_cost: ClassVar[int] = 16
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
 
     @property
@@ -169,7 +169,7 @@ class ClipText(_Clip):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("open_clip_torch", "torch", "ftfy")
-    batch_cost: ClassVar[int] = 2048
+    batch_cost: ClassVar[int] = 1024
     """Tokens."""
     accelerators: ClassVar[tuple[str, ...]] = ("openvino",)
 

@@ -110,11 +110,18 @@ class Source:
 
     def tokenizer(self) -> Any:
         """open_clip's tokenizer of the model; raises SetupError where its vocabulary is not to be had."""
-        with _quiet():
+        text = self.config["text_cfg"]
+        plain = not text.get("hf_tokenizer_name") and "siglip" not in self.name.lower()
+        with _quiet(), _explained(f"tokenizer of {self.name}"):
+            if plain and (found := _file_of("tokenizer.py")) is not None:
+                spec: Any = importlib.util.spec_from_file_location("open_clip_tokenizer", found)
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                given = {"context_length": text.get("context_length", 77), **(text.get("tokenizer_kwargs") or {})}
+                return module.SimpleTokenizer(**given)
             import open_clip
 
-            with _explained(f"tokenizer of {self.name}"):
-                return open_clip.get_tokenizer(f"local-dir:{self.folder}" if self.folder else self.name)
+            return open_clip.get_tokenizer(f"local-dir:{self.folder}" if self.folder else self.name)
 
     def _checkpoint(self) -> Path:
         if isinstance(self.weights, Download):
@@ -187,19 +194,27 @@ def keep_tower(model: torch.nn.Module, tower: str) -> torch.nn.Module:
 
 
 def _architecture(name: str) -> Mapping[str, Any]:
-    """open_clip's configuration of a model, from its packaged file where that spares the import of torch."""
-    if "open_clip" not in sys.modules:  # and so nobody can have registered a configuration
-        package = importlib.util.find_spec("open_clip")
-        for place in (package.submodule_search_locations if package else None) or ():
-            path = Path(place, "model_configs", f"{name}.json")
-            if path.is_file():
-                return dict(json.loads(path.read_text("utf-8")))
+    """open_clip's configuration of a model."""
+    if (found := _file_of("model_configs", f"{name}.json")) is not None:
+        return dict(json.loads(found.read_text("utf-8")))
     import open_clip
 
     config = open_clip.get_model_config(name) if ":" not in name else None
     if config is None:
         raise UsageError(f"open_clip has no model {name!r}", nearest(name, open_clip.list_models()))
     return dict(config)
+
+
+def _file_of(*place: str) -> Path | None:
+    """A file of open_clip's package, as long as nobody has imported that: it takes seconds, and all of torchvision.
+
+    Once it is imported somebody may have changed what it has.
+    """
+    if "open_clip" in sys.modules:
+        return None
+    package = importlib.util.find_spec("open_clip")
+    places = (package.submodule_search_locations if package else None) or ()
+    return next((path for folder in places if (path := Path(folder, *place)).is_file()), None)
 
 
 def _preprocess(config: Mapping[str, Any], given: Mapping[str, Any]) -> Preprocess:

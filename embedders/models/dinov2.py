@@ -70,7 +70,7 @@ class DinoV2(Pretrained[Facts]):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch", "pillow")
-    batch_cost: ClassVar[int] = 32
+    batch_cost: ClassVar[int] = 16
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
     family = Family(
         "Dinov2",

@@ -37,7 +37,7 @@ class TimmImage(BaseEmbedder):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("timm", "torch", "torchvision", "pillow")
-    batch_cost: ClassVar[int] = 32
+    batch_cost: ClassVar[int] = 16
     accelerators: ClassVar[tuple[str, ...]] = ("openvino", "compile")
 
     def __init__(self, *, model: str = DEFAULT, weights: str | Path | None = None, normalize: bool = True) -> None:

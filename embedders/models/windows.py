@@ -92,9 +92,9 @@ class WindowedAudio(BaseEmbedder):
     None or 0 takes every clip whole, at a cost that grows with the square of its length.
     """
 
-    batch_cost: ClassVar[int] = 1000
-    """Frames: twenty seconds of sound at the usual 50 frames a second. A core is as fast with half as many as with
-    three times as many, and less is padded."""
+    batch_cost: ClassVar[int] = 500
+    """Frames: ten seconds of sound at the usual 50 frames a second. A core is as fast with half as many as with six
+    times as many, and less is padded."""
     worth_trying: ClassVar[int] = 16
     """A clip takes as long as a hundred captions."""
 

@@ -65,6 +65,8 @@ class Settings:
 class Engine(Protocol):
     """Embeds parts on one device. What it returns depends on the records, the columns and the settings alone."""
 
+    settings: Settings
+
     def describe(self) -> Sequence[ColumnInfo]:
         """The facts and fingerprint of every column; resolves the device and loads no weights."""
 

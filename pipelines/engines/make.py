@@ -39,13 +39,19 @@ def make_engines(columns: Sequence[Column], settings: Settings, workers: bool | 
 
 
 def described(engines: Sequence[Engine]) -> tuple[ColumnInfo, ...]:
-    """What all engines say of the columns; raises SetupError where two would fill one column differently."""
-    found = [tuple(engine.describe()) for engine in engines]
-    for other in found[1:]:
-        if other != found[0]:
+    """What all engines say of the columns; the others take the runtimes that the first one finds.
+
+    Raises SetupError where two would fill one column differently.
+    """
+    found = tuple(engines[0].describe())
+    held = {column.name: column.fingerprint["runtime"] for column in found}
+    for engine in engines[1:]:
+        engine.settings = replace(engine.settings, held=held)
+        other = tuple(engine.describe())
+        if other != found:
             raise SetupError(
                 "The devices of this run would embed differently: "
-                f"{found[0][0].fingerprint['runtime']} and {other[0].fingerprint['runtime']}",
+                f"{found[0].fingerprint['runtime']} and {other[0].fingerprint['runtime']}",
                 "Name devices of one kind",
             )
-    return found[0]
+    return found

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -139,3 +141,22 @@ def test_a_tokenizer_that_cuts_at_random_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_way_to_truncate_is_refused() -> None:
     with pytest.raises(UsageError, match="on_truncate cannot be 'cut'"):
         ClipText(on_truncate="cut")
+
+
+def test_a_tokenizer_alone_has_upstreams_tokens_without_importing_open_clip() -> None:
+    alone = """
+import json, sys
+from embedders.models.clip import ClipText
+texts = json.loads(sys.argv[1])
+samples = [ClipText(weights="random:0").prepare(text).ids.tolist() for text in texts]
+print(json.dumps([samples, "open_clip" in sys.modules]))
+"""
+    texts = ["two red bells", "", "caf\u00e9 \U0001f514 &amp; it\u2019s 2 o'clock", "word " * 90]
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", alone, json.dumps(texts)], capture_output=True, text=True, check=True
+    )
+    samples, imported = json.loads(found.stdout)
+    assert not imported
+    tokens = open_clip.get_tokenizer("ViT-B-32")(texts)
+    for ids, expected in zip(samples, tokens.tolist(), strict=True):
+        assert ids + [0] * (77 - len(ids)) == expected

@@ -24,15 +24,15 @@ def out_of_memory_from(limit: int, rate: float = 100.0) -> Any:
 
 
 def test_a_batch_grows_while_that_brings_speed() -> None:
-    rates = {8: 100.0, 16: 180.0, 32: 185.0, 64: 190.0}
-    assert filling(rates.__getitem__) == 16
+    rates = {16: 100.0, 32: 180.0, 64: 185.0, 128: 190.0}
+    assert filling(rates.__getitem__) == 32
 
 
 def test_a_device_that_always_gains_gets_the_largest() -> None:
     assert filling(float) == FACTORS[-1]
 
 
-@pytest.mark.parametrize("limit", [16, 32, 64])
+@pytest.mark.parametrize("limit", [32, 64, 128])
 def test_a_batch_stays_within_memory(limit: int) -> None:
     assert filling(out_of_memory_from(limit)) == limit // 2
 
@@ -43,7 +43,7 @@ def test_where_not_even_the_first_fits_batches_are_made_smaller_as_they_come() -
 
 def test_the_budget_grows_with_what_was_found() -> None:
     runtimes = PLAIN, Runtime("cpu", "bf16", "openvino"), Runtime("cuda:0"), Runtime("cuda:0", batch_factor=32)
-    assert [runtime.budget(32) for runtime in runtimes] == [32, 8, 256, 1024]
+    assert [runtime.budget(32) for runtime in runtimes] == [32, 32, 512, 1024]
 
 
 def test_what_was_found_is_recorded_and_nothing_where_nothing_was() -> None:

@@ -278,8 +278,14 @@ def test_engines_that_would_embed_differently_are_refused() -> None:
     def fake(device: str) -> Any:
         fingerprint = {"runtime": {"device": device}}
         info = ColumnInfo("w", "word", "toy.letters", "toy", "toy", 3, "float32", False, fingerprint)
-        return SimpleNamespace(describe=lambda: [info])
+        return SimpleNamespace(describe=lambda: [info], settings=Settings())
 
     assert len(described([fake("cpu"), fake("cpu")])) == 1
     with pytest.raises(SetupError, match="would embed differently"):
         described([fake("cpu"), fake("cuda")])
+
+
+def test_engines_take_the_runtimes_that_the_first_one_found() -> None:
+    engines = [engine(), engine()]
+    first = described(engines)
+    assert engines[1].settings.held == {"word_letters": first[0].fingerprint["runtime"]}

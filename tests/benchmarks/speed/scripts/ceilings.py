@@ -145,17 +145,19 @@ def decode(task: Task) -> np.ndarray:
 
 
 def decode_ours(task: Task) -> np.ndarray:
-    """Our decoders and ``prepare``, in a thread per core; what cannot be decoded costs what it costs."""
+    """Our decoders and ``prepare_fast``, in a thread per core; what cannot be decoded costs what it costs."""
     import embedders
+    from embedders import Runtime
     from embedders.registry import registry
 
     embedder = embedders.create(task.settings["embedder"], weights=task.weights[task.settings["weights"]])
     modality = next(found for found in registry.modalities() if found.name == embedder.spec.modality)
+    at_least = embedder.at_least(modality, Runtime("cpu", "bf16", "openvino"))
     suffixes = {"image": pictures.SUFFIXES, "audio": sounds.SUFFIXES}
 
     def prepared(raw: Any) -> Any:
         try:
-            return embedder.prepare(modality.decode(raw).media)
+            return embedder.prepare_fast(modality.decode(raw, embedders.Limits(), at_least).media)
         except embedders.BadInput as bad:
             return bad
 
