@@ -98,8 +98,6 @@ class Bench:
             flags += ["--embed", "=".join(pair)]
         for embedder, kind in self.workload.weights.items():
             flags += ["--weights", f"{embedder}={self.weights[kind]}"]
-        # the first fifth of everybody's inputs is left out of the rate once running
-        flags += ["--part-rows", str(max(1, self.count // 5))]
         if self.source.suffix == ".jsonl":
             flags += ["--id-column", "id"]
         run = [sys.executable, "-m", "pipelines.cli.main", "run", self.source]
