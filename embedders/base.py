@@ -65,7 +65,8 @@ class BaseEmbedder(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions whose version can change a vector; recorded in the fingerprint."""
     batch_cost: ClassVar[int] = 32
-    """Padded cost of a batch, samples times the dearest: bounds memory, whatever the inputs' lengths."""
+    """Padded cost of a batch, samples times the dearest: what keeps a core busy, and bounds memory whatever the
+    inputs' lengths. An accelerator gets many times as much (:meth:`~embedders.runtime.Runtime.budget`)."""
     accelerators: ClassVar[tuple[str, ...]] = ()
     """What may run this embedder besides plain torch: ``compile``, ``openvino``, where :meth:`load` makes its
     networks by ``runtime.network``. Any entry also allows half precision to be chosen for it."""

@@ -22,8 +22,8 @@ CACHE = tempfile.mkdtemp(prefix="embed-cache-")
 os.environ["EMBED_CACHE"] = CACHE
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
-import embedders  # noqa: E402
-from tests import toy  # noqa: E402
+import embedders  # noqa: E402  # reads the environment set above
+from tests import toy  # noqa: E402  # imports embedders
 
 embedders.register("toy", toy.Toy)
 embedders.register("shelf", toy.Shelf)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embedders.runtime.machine import cache_folder, has_openvino, prefers_half
+from embedders.runtime.network import built_once
 from embedders.runtime.runtime import ACCELERATORS, PRECISIONS, Runtime, known
 from embedders.runtime.trial import Trial
 
@@ -106,7 +107,8 @@ def _tried(
         if small and not kept:
             return plain
         precision = "bf16" if prefers_half(plain.device) else "fp32"
-    with Trial(embedder, plain) as trial:
+    trial = Trial(embedder, plain)
+    with built_once():
         for engine in engines:
             runtime = replace(plain, precision=precision, accel=engine)
             if runtime.exact:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from embedders.errors import EmbedError
-from embedders.runtime.network import built_once
 from embedders.runtime.runtime import Runtime
 from embedders.spec import check_rows
 
@@ -39,20 +38,12 @@ GAIN = 1.05
 class Trial:
     """Plain fp32 on an embedder's examples, and candidates held against it.
 
-    The weights are read once, whatever the number of candidates, and gone with the trial.
+    Within :func:`~embedders.runtime.network.built_once` the weights are read once for all candidates.
     """
 
     def __init__(self, embedder: BaseEmbedder, plain: Runtime) -> None:
         self.embedder = type(embedder)(**embedder.options)  # one of our own: what is loaded here goes with us
         self.plain = plain
-        self._once = built_once()
-
-    def __enter__(self) -> Self:
-        self._once.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._once.__exit__(None, None, None)
 
     @cached_property
     def samples(self) -> list[Any]:

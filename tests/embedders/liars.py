@@ -92,7 +92,7 @@ class Hashes(Letters):
 
 class Prints(Spoiled):
     def change(self, vectors: Any) -> Any:
-        print("embedding, please wait")  # noqa: T201
+        print("embedding, please wait")  # noqa: T201  # the lie
         return vectors
 
 

@@ -116,7 +116,7 @@ def test_what_a_library_does_when_it_is_first_imported_is_put_back_and_forgiven(
 
     class Imports(Letters):
         def load(self, runtime: Any) -> Any:
-            import library_of_theirs  # type: ignore[import-not-found]  # noqa: F401
+            import library_of_theirs  # type: ignore[import-not-found]  # noqa: F401  # written above
 
             return super().load(runtime)
 
@@ -139,7 +139,7 @@ def test_a_module_that_loads_something_heavy_is_caught(tmp_path: Path, monkeypat
         "import PIL\nfrom tests.toy import Letters\nclass Heavy(Letters): pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    from heavy_plugin import Heavy  # type: ignore[import-not-found]
+    from heavy_plugin import Heavy  # type: ignore[import-not-found]  # written above
 
     with pytest.raises(ContractError, match="loads PIL"):
         BY_NAME["importing_is_cheap"](Heavy())
@@ -153,7 +153,7 @@ def test_an_embedder_that_kills_the_other_process_is_named_and_the_next_gets_ano
         f"if os.path.exists({str(tmp_path / 'armed')!r}): os._exit(9)\nclass Deadly(Letters): pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    from deadly_plugin import Deadly  # type: ignore[import-not-found]
+    from deadly_plugin import Deadly  # type: ignore[import-not-found]  # written above
 
     (tmp_path / "armed").touch()
     check = BY_NAME["vectors_are_the_same_in_another_process"]

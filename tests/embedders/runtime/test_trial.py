@@ -59,7 +59,8 @@ def test_what_was_found_is_recorded_and_nothing_where_nothing_was() -> None:
 def test_a_trial_reads_weights_once_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
     monkeypatch.setattr("tests.embedders.runtime.small.network", lambda seed: counted(seed, built))
-    with Trial(Small(), PLAIN) as trial:
+    trial = Trial(Small(), PLAIN)
+    with built_once():
         verdicts = [trial.verdict(Runtime("cpu", "bf16", accel)) for accel in ("openvino", "none")]
     assert [verdict["right"] for verdict in verdicts] == [True, True]
     assert built == ["trunk"]

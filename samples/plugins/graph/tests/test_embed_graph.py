@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ def barbell(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("made", [communities, barbell])
-def test_the_nearest_node_is_of_the_own_community(made: object, tmp_path: Path) -> None:
-    file = made(tmp_path)  # type: ignore[operator]
+def test_the_nearest_node_is_of_the_own_community(made: Callable[[Path], Path], tmp_path: Path) -> None:
+    file = made(tmp_path)
     names = list(read_graph(file).neighbours)
     vectors = embedders.create("node.node2vec", edges=str(file), dim=16, epochs=3).embed(names, device="cpu")
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
